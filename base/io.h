@@ -1,0 +1,70 @@
+/* The one seam to the kernel: every call to disk, memory maps and clock goes through here, so that
+ * tests can make the n-th one fail or lose power. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BASE_IO_H
+#define BASE_IO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "base/err.h"
+
+enum io_advice {
+    IO_NORMAL,
+    IO_SEQUENTIAL,
+    IO_RANDOM,
+    IO_WILLNEED, /* read ahead now */
+    IO_DONTNEED, /* drop this process's page table entries; contents stay in the page cache */
+};
+
+/* Every function returns 0 (or a count or descriptor >= 0) or -errno, and may be called by any
+ * thread. Descriptors are opened with O_CLOEXEC. */
+struct io {
+    int (*open)(struct io *io, const char *path, int flags, unsigned mode);
+    int (*close)(struct io *io, int fd);
+    int (*size)(struct io *io, int fd, uint64_t *ret_bytes);
+    int (*truncate)(struct io *io, int fd, uint64_t len);
+    /* Allocates blocks and extends the file; a later write there cannot fail for want of space. */
+    int (*allocate)(struct io *io, int fd, uint64_t off, uint64_t len);
+    int64_t (*pread)(struct io *io, int fd, void *buf, size_t len, uint64_t off);
+    int64_t (*pwrite)(struct io *io, int fd, const void *buf, size_t len, uint64_t off);
+    int64_t (*pwritev)(struct io *io, int fd, const struct iovec *iov, int n_iov, uint64_t off);
+    int (*map)(struct io *io, int fd, uint64_t len, bool writable, uint8_t **ret_base);
+    int (*unmap)(struct io *io, uint8_t *base, uint64_t len);
+    /* Makes pages present and writable; page-aligned. */
+    int (*populate)(struct io *io, uint8_t *base, uint64_t len);
+    int (*advise)(struct io *io, uint8_t *base, uint64_t len, enum io_advice advice);
+    /* Durable once it returns 0; page-aligned start. */
+    int (*sync_map)(struct io *io, uint8_t *base, uint64_t len);
+    int (*sync_fd)(struct io *io, int fd);
+    int (*sync_dir)(struct io *io, const char *path);
+    int (*rename)(struct io *io, const char *from, const char *to);
+    int (*unlink)(struct io *io, const char *path);
+    int (*rmdir)(struct io *io, const char *path);
+    int (*mkdir)(struct io *io, const char *path, unsigned mode);
+    /* Exclusive, not waiting; -EWOULDBLOCK when another process (or open) has it. */
+    int (*lock_file)(struct io *io, int fd);
+    int (*free_space)(struct io *io, const char *path, uint64_t *ret_free, uint64_t *ret_total);
+    uint64_t (*now_ms)(struct io *io);  /* since the Unix epoch */
+    uint64_t (*mono_ns)(struct io *io); /* monotonic */
+};
+
+/* The real one; one instance, never freed. */
+struct io *io_posix(void);
+
+/* Reads a whole regular file of at most `max_bytes` into memory the caller frees; a NUL follows
+ * the last byte. ERR_NOTFOUND when it is absent, ERR_TOOBIG over the limit. */
+int io_read_file(struct io *io, const char *path, size_t max_bytes, uint8_t **ret_buf,
+                 size_t *ret_len, struct err *e) MUST_CHECK;
+
+/* Replaces `path` so that a crash at any instant leaves the old or the new content: writes
+ * `path`.tmp, syncs it, keeps the old file as `path`.bak when `keep_bak`, renames, syncs the folder. */
+int io_replace_file(struct io *io, const char *path, const void *buf, size_t len, bool keep_bak,
+                    struct err *e) MUST_CHECK;
+
+/* Makes the folder and its parents; existing ones are fine. */
+int io_make_dirs(struct io *io, const char *path, struct err *e) MUST_CHECK;
+
+#endif

@@ -1,0 +1,214 @@
+/* The seam to the kernel, as the kernel has it. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+static int posix_open(struct io *io, const char *path, int flags, unsigned mode)
+{
+    (void)io;
+    int fd = open(path, flags | O_CLOEXEC, (mode_t)mode);
+    return fd < 0 ? -errno : fd;
+}
+
+static int posix_close(struct io *io, int fd)
+{
+    (void)io;
+    return close(fd) < 0 ? -errno : 0;
+}
+
+static int posix_size(struct io *io, int fd, uint64_t *ret_bytes)
+{
+    (void)io;
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    *ret_bytes = (uint64_t)st.st_size;
+    return 0;
+}
+
+static int posix_truncate(struct io *io, int fd, uint64_t len)
+{
+    (void)io;
+    return ftruncate(fd, (off_t)len) < 0 ? -errno : 0;
+}
+
+static int posix_allocate(struct io *io, int fd, uint64_t off, uint64_t len)
+{
+    (void)io;
+    return fallocate(fd, 0, (off_t)off, (off_t)len) < 0 ? -errno : 0;
+}
+
+static int64_t posix_pread(struct io *io, int fd, void *buf, size_t len, uint64_t off)
+{
+    (void)io;
+    ssize_t n = pread(fd, buf, len, (off_t)off);
+    return n < 0 ? -errno : n;
+}
+
+static int64_t posix_pwrite(struct io *io, int fd, const void *buf, size_t len, uint64_t off)
+{
+    (void)io;
+    ssize_t n = pwrite(fd, buf, len, (off_t)off);
+    return n < 0 ? -errno : n;
+}
+
+static int64_t posix_pwritev(struct io *io, int fd, const struct iovec *iov, int n_iov,
+                             uint64_t off)
+{
+    (void)io;
+    ssize_t n = pwritev(fd, iov, n_iov, (off_t)off);
+    return n < 0 ? -errno : n;
+}
+
+static int posix_map(struct io *io, int fd, uint64_t len, bool writable, uint8_t **ret_base)
+{
+    (void)io;
+    void *base = mmap(NULL, len, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED, fd, 0);
+    if (base == MAP_FAILED)
+        return -errno;
+    *ret_base = base;
+    return 0;
+}
+
+static int posix_unmap(struct io *io, uint8_t *base, uint64_t len)
+{
+    (void)io;
+    return munmap(base, len) < 0 ? -errno : 0;
+}
+
+static int posix_populate(struct io *io, uint8_t *base, uint64_t len)
+{
+    (void)io;
+    return madvise(base, len, MADV_POPULATE_WRITE) < 0 ? -errno : 0;
+}
+
+static int posix_advise(struct io *io, uint8_t *base, uint64_t len, enum io_advice advice)
+{
+    (void)io;
+    static const int native[] = {
+        [IO_NORMAL] = MADV_NORMAL,     [IO_SEQUENTIAL] = MADV_SEQUENTIAL,
+        [IO_RANDOM] = MADV_RANDOM,     [IO_WILLNEED] = MADV_WILLNEED,
+        [IO_DONTNEED] = MADV_DONTNEED,
+    };
+    return madvise(base, len, native[advice]) < 0 ? -errno : 0;
+}
+
+static int posix_sync_map(struct io *io, uint8_t *base, uint64_t len)
+{
+    (void)io;
+    return msync(base, len, MS_SYNC) < 0 ? -errno : 0;
+}
+
+static int posix_sync_fd(struct io *io, int fd)
+{
+    (void)io;
+    return fdatasync(fd) < 0 ? -errno : 0;
+}
+
+static int posix_sync_dir(struct io *io, const char *path)
+{
+    (void)io;
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int rc = fsync(fd) < 0 ? -errno : 0;
+    (void)close(fd); /* read only: nothing to lose */
+    return rc;
+}
+
+static int posix_rename(struct io *io, const char *from, const char *to)
+{
+    (void)io;
+    return rename(from, to) < 0 ? -errno : 0;
+}
+
+static int posix_unlink(struct io *io, const char *path)
+{
+    (void)io;
+    return unlink(path) < 0 ? -errno : 0;
+}
+
+static int posix_rmdir(struct io *io, const char *path)
+{
+    (void)io;
+    return rmdir(path) < 0 ? -errno : 0;
+}
+
+static int posix_mkdir(struct io *io, const char *path, unsigned mode)
+{
+    (void)io;
+    return mkdir(path, (mode_t)mode) < 0 ? -errno : 0;
+}
+
+static int posix_lock_file(struct io *io, int fd)
+{
+    (void)io;
+    return flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
+}
+
+static int posix_free_space(struct io *io, const char *path, uint64_t *ret_free,
+                            uint64_t *ret_total)
+{
+    (void)io;
+    struct statvfs vfs;
+    if (statvfs(path, &vfs) < 0)
+        return -errno;
+    *ret_free = (uint64_t)vfs.f_bavail * vfs.f_frsize;
+    *ret_total = (uint64_t)vfs.f_blocks * vfs.f_frsize;
+    return 0;
+}
+
+static uint64_t posix_now_ms(struct io *io)
+{
+    (void)io;
+    struct timespec t;
+    (void)clock_gettime(CLOCK_REALTIME, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static uint64_t posix_mono_ns(struct io *io)
+{
+    (void)io;
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+struct io *io_posix(void)
+{
+    static struct io io = {
+        .open = posix_open,
+        .close = posix_close,
+        .size = posix_size,
+        .truncate = posix_truncate,
+        .allocate = posix_allocate,
+        .pread = posix_pread,
+        .pwrite = posix_pwrite,
+        .pwritev = posix_pwritev,
+        .map = posix_map,
+        .unmap = posix_unmap,
+        .populate = posix_populate,
+        .advise = posix_advise,
+        .sync_map = posix_sync_map,
+        .sync_fd = posix_sync_fd,
+        .sync_dir = posix_sync_dir,
+        .rename = posix_rename,
+        .unlink = posix_unlink,
+        .rmdir = posix_rmdir,
+        .mkdir = posix_mkdir,
+        .lock_file = posix_lock_file,
+        .free_space = posix_free_space,
+        .now_ms = posix_now_ms,
+        .mono_ns = posix_mono_ns,
+    };
+    return &io;
+}

@@ -1,0 +1,322 @@
+/* The store: durable records in a mapped commit log, and the consume queues that point into it.
+ * The only header of store/ that other folders include. Formats: rocketmq-store 1-5 and 17; the
+ * page docs/disk-format.md is written from store/format.h. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "base/io.h"
+
+struct store;
+struct store_pin; /* keeps one mapped file mapped; see store_unpin */
+struct store_walk;
+
+/* ---- records ---- */
+
+/* An IPv4 (4 bytes) or IPv6 (16 bytes) address and a port. */
+struct store_host {
+    uint8_t addr[16];
+    uint8_t addr_len; /* 4 or 16 */
+    uint32_t port;
+};
+
+enum {
+    STORE_SYSFLAG_COMPRESSED = 0x1,
+    STORE_SYSFLAG_TRANSACTION_MASK = 0xc, /* 0 none, 4 prepared, 8 commit, 0xc rollback */
+    STORE_SYSFLAG_PREPARED = 0x4,
+    STORE_SYSFLAG_ROLLBACK = 0xc,
+    STORE_SYSFLAG_BORN_V6 = 0x10,
+    STORE_SYSFLAG_STORE_V6 = 0x20,
+};
+
+/* One decoded record. The spans point into the bytes it was decoded from: a pinned mapping or a
+ * caller's buffer. Field meanings: rocketmq-store 2.1. */
+struct store_record {
+    uint64_t log_off;       /* byte in the commit log, as stored in the record */
+    uint32_t size;          /* whole record */
+    uint32_t magic;         /* STORE_MAGIC_V1 or _V2 */
+    uint32_t body_crc;      /* as stored: 31 bits */
+    int32_t queue_id;
+    int32_t flag;
+    uint64_t queue_off;     /* entry number in the consume queue */
+    int32_t sys_flag;
+    uint64_t born_ms;
+    struct store_host born_host;
+    uint64_t store_ms;
+    struct store_host store_host;
+    int32_t reconsume_times;
+    int64_t prepared_off;
+    struct span body;
+    struct span topic;      /* UTF-8 */
+    struct span properties; /* name U+0001 value U+0002, repeated */
+    struct span raw;        /* the whole record */
+};
+
+#define STORE_MAGIC_V1 0xdaa320a7u
+#define STORE_MAGIC_V2 0xdaa320abu
+#define STORE_MAGIC_BLANK 0xcbd43194u
+
+/* Steps through properties: `*rest` starts as the whole text and shrinks. False at the end. Pieces
+ * that are not `name U+0001 value` with both parts non-empty are passed over (rocketmq-store 2.3). */
+bool store_property_next(struct span *rest, struct span *ret_name, struct span *ret_value);
+
+/* Whether the property is there; the first of that name counts. */
+bool store_property_get(struct span properties, const char *name, struct span *ret_value);
+
+/* Whether the body's CRC-32 agrees with the stored 31 bits (an empty body stores 0). `ret_crc`
+ * (may be NULL) receives all 32 bits, computed in the same pass. */
+bool store_body_check(const struct store_record *rec, uint32_t *ret_crc);
+
+/* ---- opening ---- */
+
+/* A record entered its consume queue and can be read. Spans are valid during the call. */
+struct store_arrival {
+    struct span topic;
+    int32_t queue_id;
+    uint64_t queue_off;
+    int64_t tag_code;
+};
+
+/* All zero means all defaults, but for `root`. Option names in comments are RocketMQ's. */
+struct store_options {
+    const char *root;               /* storePathRootDir; made when absent */
+    uint64_t file_bytes;            /* mappedFileSizeCommitLog, 1 GiB; a multiple of 4096 */
+    uint64_t queue_file_bytes;      /* mappedFileSizeConsumeQueue, 6,000,000; rounded up to 20 */
+    uint32_t max_message_bytes;     /* maxMessageSize, 4 MiB: bound of a body */
+    uint32_t flush_interval_ms;     /* flushIntervalCommitLog, 500 */
+    uint64_t populate_window_bytes; /* populated ahead of the writer under load, 32 MiB */
+    uint64_t mapped_budget_bytes;   /* cold commit-log files beyond it are unmapped; 0: no limit */
+    struct store_host host;         /* store host of new records; zero: 127.0.0.1:0 */
+    /* Called by the dispatcher with no lock of the store held that an append or read needs; it must
+     * be short and must not call back into the store but to read. May be NULL. */
+    void (*on_arrival)(void *arg, const struct store_arrival *a);
+    void *arrival_arg;
+};
+
+/* What recovery found; printed by the broker at start. */
+struct store_recovery {
+    bool was_clean;             /* no abort file */
+    uint64_t scanned_bytes;     /* of the commit log */
+    uint64_t n_records;         /* walked */
+    uint64_t n_damaged;         /* places passed over because a check failed */
+    uint64_t damaged_bytes;
+    uint64_t n_requeued;        /* consume-queue entries written again */
+    uint64_t cut_bytes;         /* behind the last whole record, now free again */
+    uint64_t elapsed_ms;
+};
+
+/* Opens or makes the store under opt->root, recovers it, and starts its background threads.
+ * ERR_BUSY: another process has it. ERR_CORRUPT: a file has a wrong length or name (names it).
+ * ERR_NOSPACE: the first commit-log file cannot be allocated. On failure nothing is left running.
+ * `opt` and the strings in it need not outlive the call. */
+int store_open(struct store **ret_store, const struct store_options *opt, struct io *io,
+               struct err *e) MUST_CHECK;
+
+/* Drains, flushes, writes the checkpoint, removes the abort file. NULL is fine. The store is gone
+ * whatever is returned; an error says that it was not closed cleanly. No append or read may be
+ * running, and every pin must have been dropped. */
+int store_close(struct store *s, struct err *e);
+
+void store_recovery_report(const struct store *s, struct store_recovery *ret);
+
+/* ---- append ---- */
+
+/* A message to be stored. Nothing is kept after the call. */
+struct store_message {
+    struct span topic;      /* UTF-8, 1..255 bytes */
+    int32_t queue_id;       /* >= 0 */
+    int32_t flag;
+    int32_t sys_flag;       /* address family bits are set by the store */
+    uint64_t born_ms;
+    struct store_host born_host;
+    int32_t reconsume_times;
+    int64_t prepared_off;
+    struct span properties; /* encoded text, at most 32,767 bytes */
+    const struct span *body; /* pieces, copied once, straight into the mapping */
+    size_t n_body;
+};
+
+struct store_appended {
+    uint64_t log_off;
+    uint32_t size;
+    uint64_t queue_off;
+    uint64_t store_ms;
+};
+
+/* Appends one record; returns when it is published (async flush: it survives process death).
+ * ERR_TOOBIG: body, topic, properties or record over its limit. ERR_NOSPACE: no file could be made
+ * ready. ERR_FAILED: a sync failed earlier. ERR_CLOSED. On error nothing was written.
+ * Thread: any. Locks: takes LOCK_APPEND. */
+int store_append(struct store *s, const struct store_message *m, struct store_appended *ret,
+                 struct err *e) MUST_CHECK;
+
+/* ---- reading ---- */
+
+/* A record in the mapping and the pin that keeps it there. */
+struct store_slice {
+    struct store_record rec;
+    struct store_pin *pin;
+};
+
+/* Drops a pin. Thread: any (a gRPC thread too); never blocks, never unmaps (I3). NULL is fine. */
+void store_unpin(struct store_pin *pin);
+
+/* Another pin on the same file: each is dropped on its own. */
+struct store_pin *store_pin_again(struct store_pin *pin);
+
+/* "Does this match?", asked twice: `tag` with the code of the consume-queue entry, then `record` in
+ * the mapping. Either may be NULL: everything matches. */
+struct store_match {
+    bool (*tag)(void *arg, int64_t tag_code);
+    bool (*record)(void *arg, const struct store_record *rec);
+    void *arg;
+};
+
+struct store_scan {
+    struct span topic;
+    int32_t queue_id;
+    uint64_t from_queue_off;
+    size_t max_messages;    /* slots in the caller's array */
+    uint64_t max_bytes;     /* of whole records; the first match is always taken */
+    uint64_t max_entries;   /* consume-queue entries looked at before STORE_SCAN_MORE */
+    struct store_match match;
+};
+
+enum store_scan_end {
+    STORE_SCAN_FULL,     /* max_messages or max_bytes reached */
+    STORE_SCAN_MORE,     /* max_entries looked at; go on from next_queue_off */
+    STORE_SCAN_TAIL,     /* nothing behind next_queue_off yet */
+    STORE_SCAN_NO_QUEUE, /* nothing was ever stored there */
+};
+
+struct store_scanned {
+    enum store_scan_end end;
+    size_t n;                /* slices filled; each pin is the caller's to drop */
+    uint64_t next_queue_off; /* first entry not looked at; >= from_queue_off, raised to the minimum */
+    uint64_t n_passed;       /* entries that did not match */
+    uint64_t n_damaged;      /* entries whose record failed its check: never delivered (counted) */
+};
+
+/* Scans one consume queue for matching records. A from_queue_off below the minimum starts at the
+ * minimum, above the maximum yields STORE_SCAN_TAIL with next_queue_off = from_queue_off. Header
+ * and lengths of each hit are checked, its body CRC is not: store_body_check does it on the way out.
+ * Thread: any. Locks: takes LOCK_QUEUES, LOCK_QUEUE, LOCK_FILES, each briefly. */
+int store_scan(struct store *s, const struct store_scan *scan, struct store_slice *slices,
+               struct store_scanned *ret, struct err *e) MUST_CHECK;
+
+/* The record of one consume-queue entry. ERR_NOTFOUND: no such queue or entry, or the record is
+ * gone; ERR_CORRUPT: it fails its check. */
+int store_get(struct store *s, struct span topic, int32_t queue_id, uint64_t queue_off,
+              struct store_slice *ret, struct err *e) MUST_CHECK;
+
+/* First and one-past-last entry numbers; both 0 for a queue that does not exist. */
+void store_queue_bounds(struct store *s, struct span topic, int32_t queue_id, uint64_t *ret_min,
+                        uint64_t *ret_max);
+
+/* The first entry stored at or after `ms`; the maximum when there is none. */
+int store_queue_off_by_time(struct store *s, struct span topic, int32_t queue_id, uint64_t ms,
+                            uint64_t *ret_queue_off, struct err *e) MUST_CHECK;
+
+/* Deletes the consume queues of a topic (its records stay in the log until they expire). */
+int store_drop_topic(struct store *s, struct span topic, struct err *e) MUST_CHECK;
+
+/* ---- statistics ---- */
+
+/* Positions are bytes in the commit log: I1 checkpoint <= flushed <= published <= reserved <=
+ * populated <= allocated. */
+struct store_stats {
+    uint64_t log_min, checkpoint, flushed, published, reserved, populated, allocated;
+    uint64_t dispatched;        /* consume queues hold every record below it */
+    uint64_t n_files, n_mapped_files, mapped_bytes;
+    uint64_t n_queues;
+    uint64_t n_pins;            /* held now */
+    uint64_t n_appended, appended_bytes;
+    uint64_t n_flushes, flushed_bytes;
+    uint64_t n_unmapped;        /* cold files unmapped so far */
+    uint64_t n_append_waits;    /* appends that had to wait for a file: a stall */
+    uint64_t n_damaged;         /* records refused when read */
+    uint64_t n_bad_files;       /* files with a read fault answered by a zero page (I4) */
+    bool failed;                /* a sync failed: no append until reopened */
+};
+
+void store_stats(struct store *s, struct store_stats *ret);
+
+/* One file on disk and what it costs in memory. */
+struct store_file_info {
+    char path[512];         /* relative to the store root */
+    uint64_t bytes;         /* length of the file */
+    uint64_t mapped_bytes;  /* mapped by this process (0 when read from outside) */
+    uint64_t resident_bytes; /* in the page cache */
+    uint64_t dirty_bytes;   /* in the page cache and not yet written; UINT64_MAX: unknown */
+    uint64_t locked_bytes;
+    uint64_t n_pins;
+};
+
+typedef int (*store_file_fn)(void *arg, const struct store_file_info *info);
+
+/* Every file of an open store, in path order; stops when `fn` returns non-zero, returning that. */
+int store_each_file(struct store *s, store_file_fn fn, void *arg, struct err *e) MUST_CHECK;
+
+/* The same for a store that is not ours: read-only, live or not. */
+int store_each_file_at(const char *root, store_file_fn fn, void *arg, struct io *io,
+                       struct err *e) MUST_CHECK;
+
+/* ---- looking at files from outside: read-only, live or damaged ones too ---- */
+
+enum store_walk_kind {
+    STORE_WALK_RECORD,
+    STORE_WALK_FILLER, /* the blank end of a file */
+    STORE_WALK_DAMAGE, /* bytes passed over: `why` says what failed */
+    STORE_WALK_END,    /* behind the last record: zeros or the end of the file */
+};
+
+struct store_walk_item {
+    enum store_walk_kind kind;
+    uint64_t log_off;         /* of its first byte */
+    uint64_t len;
+    struct store_record rec;  /* RECORD only; spans valid until the next call */
+    bool body_ok;             /* RECORD only: the body's CRC agrees */
+    char why[ERR_MSG_BYTES];  /* DAMAGE only */
+};
+
+/* Opens a commit-log file, a commitlog folder or a store root. `file_bytes` 0: taken from the
+ * files. Files are read with pread in pieces, never mapped, so a file cut meanwhile is an error
+ * and not a fault. ERR_NOTFOUND; ERR_UNSUPPORTED: it is none of the three. */
+int store_walk_open(struct store_walk **ret_walk, const char *path, uint64_t file_bytes,
+                    struct io *io, struct err *e) MUST_CHECK;
+
+/* The next item in physical order. After END of the last file it repeats END. */
+int store_walk_next(struct store_walk *w, struct store_walk_item *ret, struct err *e) MUST_CHECK;
+
+void store_walk_close(struct store_walk *w); /* NULL is fine */
+
+enum { STORE_QUEUE_ENTRY_BYTES = 20, STORE_CHECKPOINT_BYTES = 4096 };
+
+/* One 20-byte consume-queue entry (rocketmq-store 3.1). */
+struct store_queue_entry {
+    uint64_t log_off;
+    uint32_t size;
+    int64_t tag_code;
+};
+
+/* False when the entry is empty (the end of a queue) or a negative offset or size is in it. */
+bool store_queue_entry_decode(const uint8_t bytes[STORE_QUEUE_ENTRY_BYTES],
+                              struct store_queue_entry *ret);
+
+/* The checkpoint file's six fields (rocketmq-store 5.1 and 17.1). */
+struct store_checkpoint {
+    uint64_t log_ms, queue_ms, index_ms;
+    int64_t master_flushed_off, confirm_off, queue_off;
+};
+
+/* ERR_CORRUPT when it is shorter than the six fields. */
+int store_checkpoint_decode(struct span file, struct store_checkpoint *ret,
+                            struct err *e) MUST_CHECK;
+
+#endif

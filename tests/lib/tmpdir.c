@@ -1,0 +1,39 @@
+/* A scratch folder for one test. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/lib/tmpdir.h"
+
+#include <check.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+char *tmpdir_make(void)
+{
+    const char *base = getenv("TMPDIR");
+    char *path = tmpdir_path(base ? base : "/tmp", "sluice-test-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(path));
+    return path;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+void tmpdir_remove(char *path)
+{
+    if (!path)
+        return;
+    ck_assert_int_eq(nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+    free(path);
+}
+
+char *tmpdir_path(const char *folder, const char *name)
+{
+    char *path = NULL;
+    ck_assert_int_gt(asprintf(&path, "%s/%s", folder, name), 0);
+    return path;
+}

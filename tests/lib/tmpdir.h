@@ -1,0 +1,16 @@
+/* A scratch folder for one test, removed with everything in it. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TESTS_LIB_TMPDIR_H
+#define TESTS_LIB_TMPDIR_H
+
+/* Makes one under TMPDIR or /tmp; the caller passes the string to tmpdir_remove. Fails the test on
+ * error. */
+char *tmpdir_make(void);
+
+/* Removes the folder and frees its name. */
+void tmpdir_remove(char *path);
+
+/* `folder`/`name`, to be freed. */
+char *tmpdir_path(const char *folder, const char *name);
+
+#endif
