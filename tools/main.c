@@ -1,0 +1,14 @@
+/* The program `sluice`: publish, subscribe, administer, dump, measure. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/command.h"
+
+static const struct command commands[] = {
+    {"bench", "Measure the store and the broker beside what the machine can do", cmd_bench},
+    {0},
+};
+
+int main(int argc, char **argv)
+{
+    return command_dispatch("sluice", "Publish to, subscribe to, administer and inspect Sluice.",
+                            commands, argc, argv);
+}
