@@ -27,7 +27,7 @@ enum err_code {
     ERR_MAP(X)
 #undef X
 #define X(name, text) ERR_##name = -ERR_POS_##name,
-    ERR_MAP(X)
+        ERR_MAP(X)
 #undef X
 };
 
@@ -36,8 +36,9 @@ enum { ERR_MSG_BYTES = 248 };
 /* Lives on the caller's stack, is never NULL, allocates nothing. A function that fails returns a
  * negative ERR_* and has filled this in; on success it is untouched. */
 struct err {
-    int code;                 /* 0 or a negative ERR_* */
-    char msg[ERR_MSG_BYTES];  /* lower case, verb first, values in single quotes; always ends in NUL */
+    int code;                /* 0 or a negative ERR_* */
+    char msg[ERR_MSG_BYTES]; /* lower case, verb first, values in single quotes; always ends in NUL
+                              */
 };
 
 /* State the cause. Returns `code`. */

@@ -24,8 +24,8 @@ static size_t put_head(char *line, size_t size, enum log_level level)
     (void)clock_gettime(CLOCK_REALTIME, &now);
     (void)gmtime_r(&now.tv_sec, &utc);
     size_t n = strftime(line, size, "%Y-%m-%dT%H:%M:%S", &utc);
-    int more = snprintf(line + n, size - n, ".%03dZ %s ", (int)(now.tv_nsec / 1000000),
-                        names[level]);
+    int more =
+        snprintf(line + n, size - n, ".%03dZ %s ", (int)(now.tv_nsec / 1000000), names[level]);
     return n + (size_t)more;
 }
 
