@@ -91,7 +91,8 @@ static inline struct span reader_take(struct reader *r, size_t n)
         return (struct span){0};
     }
     struct span s = {.ptr = r->ptr, .len = n};
-    r->ptr += n;
+    if (n > 0) /* an empty span may have no pointer to step */
+        r->ptr += n;
     r->left -= n;
     return s;
 }
