@@ -4,36 +4,38 @@
 
 enum { REPLACEMENT = 0xfffd };
 
-static bool is_tail(uint8_t b)
+/* Bytes of the sequence that `lead` opens; 0 when it opens none. */
+static size_t sequence_len(uint8_t lead)
 {
-    return (b & 0xc0) == 0x80;
+    if (lead < 0x80)
+        return 1;
+    if (lead < 0xc2 || lead > 0xf4)
+        return 0;
+    return lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
 }
 
-/* Decodes one code point at s[0..len), len > 0. Returns the bytes used. */
+/* Decodes one code point at s[0..len), len > 0. Returns the bytes used. A malformed sequence is one
+ * U+FFFD for as much of it as could still have become valid; a surrogate is one for its three
+ * bytes. */
 static size_t decode_utf8(const uint8_t *s, size_t len, uint32_t *ret_point)
 {
-    uint8_t b = s[0];
-    size_t need = b < 0x80 ? 1 : b >= 0xc2 && b < 0xe0 ? 2 : (b & 0xf0) == 0xe0 ? 3 : 4;
-    if (need == 4 && (b < 0xf0 || b > 0xf4))
-        need = 0;
-    if (need == 1) {
-        *ret_point = b;
+    uint8_t lead = s[0];
+    size_t need = sequence_len(lead);
+    *ret_point = need == 1 ? lead : REPLACEMENT;
+    if (need < 2)
         return 1;
-    }
-    *ret_point = REPLACEMENT;
-    if (need == 0 || need > len)
-        return 1;
-    uint32_t point = b & (0x7fu >> need);
+    uint8_t lowest = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80; /* below: overlong */
+    uint8_t highest = lead == 0xf4 ? 0x8f : 0xbf;                      /* above: past U+10FFFF */
+    uint32_t point = lead & (0x7fu >> need);
     for (size_t i = 1; i < need; i++) {
-        if (!is_tail(s[i]))
-            return 1;
+        if (i == len || s[i] < lowest || s[i] > highest)
+            return i;
         point = point << 6 | (s[i] & 0x3fu);
+        lowest = 0x80;
+        highest = 0xbf;
     }
-    bool surrogate = point >= 0xd800 && point < 0xe000;
-    bool overlong = (need == 3 && point < 0x800) || (need == 4 && point < 0x10000);
-    if (surrogate || overlong || point > 0x10ffff)
-        return 1;
-    *ret_point = point;
+    if (point < 0xd800 || point > 0xdfff)
+        *ret_point = point;
     return need;
 }
 
