@@ -61,25 +61,35 @@ fail:
     return rc;
 }
 
+static int write_all(struct io *io, int fd, const char *path, const uint8_t *buf, size_t len,
+                     struct err *e)
+{
+    for (size_t done = 0; done < len;) {
+        int64_t n = io->pwrite(io, fd, buf + done, len - done, done);
+        if (n < 0)
+            return err_sys(e, (int)-n, "write '%s'", path);
+        if (n == 0)
+            return err_set(e, ERR_IO, "write '%s': nothing was taken", path);
+        done += (size_t)n;
+    }
+    return 0;
+}
+
+/* Writes and syncs a whole file; a half-written one is removed, since it may fill a full disk. */
 static int write_new(struct io *io, const char *path, const uint8_t *buf, size_t len, struct err *e)
 {
     int fd = io->open(io, path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
     if (fd < 0)
         return err_sys(e, -fd, "create '%s'", path);
-    int rc = 0;
-    for (size_t done = 0; done < len;) {
-        int64_t n = io->pwrite(io, fd, buf + done, len - done, done);
-        if (n < 0) {
-            rc = err_sys(e, (int)-n, "write '%s'", path);
-            goto out;
-        }
-        done += (size_t)n;
+    int rc = write_all(io, fd, path, buf, len, e);
+    if (rc == 0) {
+        rc = io->sync_fd(io, fd);
+        if (rc < 0)
+            rc = err_sys(e, -rc, "sync '%s'", path);
     }
-    rc = io->sync_fd(io, fd);
-    if (rc < 0)
-        rc = err_sys(e, -rc, "sync '%s'", path);
-out:
     (void)io->close(io, fd); /* already synced, or already failed */
+    if (rc < 0)
+        (void)io->unlink(io, path); /* the first failure is the one to tell */
     return rc;
 }
 
@@ -90,6 +100,21 @@ static void folder_of(const char *path, char *ret_folder, size_t size)
         (void)snprintf(ret_folder, size, ".");
     else
         (void)snprintf(ret_folder, size, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+}
+
+/* Copies rather than renames: `path` is there at every instant. */
+static int copy_file(struct io *io, const char *path, const char *to, struct err *e)
+{
+    uint8_t *buf;
+    size_t len;
+    int rc = io_read_file(io, path, SIZE_MAX - 1, &buf, &len, e);
+    if (rc == ERR_NOTFOUND)
+        return 0;
+    if (rc < 0)
+        return rc;
+    rc = write_new(io, to, buf, len, e);
+    free(buf);
+    return rc;
 }
 
 int io_replace_file(struct io *io, const char *path, const void *buf, size_t len, bool keep_bak,
@@ -104,16 +129,37 @@ int io_replace_file(struct io *io, const char *path, const void *buf, size_t len
     if (rc < 0)
         return rc;
     if (keep_bak) {
-        rc = io->rename(io, path, bak);
-        if (rc < 0 && rc != -ENOENT)
-            return err_sys(e, -rc, "rename '%s' to '%s'", path, bak);
+        rc = copy_file(io, path, bak, e);
+        if (rc < 0)
+            goto fail;
     }
     rc = io->rename(io, tmp, path);
-    if (rc < 0)
-        return err_sys(e, -rc, "rename '%s' to '%s'", tmp, path);
+    if (rc < 0) {
+        rc = err_sys(e, -rc, "rename '%s' to '%s'", tmp, path);
+        goto fail;
+    }
     rc = io->sync_dir(io, folder);
     if (rc < 0)
         return err_sys(e, -rc, "sync folder '%s'", folder);
+    return 0;
+fail:
+    (void)io->unlink(io, tmp); /* the first failure is the one to tell */
+    return rc;
+}
+
+/* One folder, and its name made durable. */
+static int make_dir(struct io *io, const char *path, struct err *e)
+{
+    char parent[PATH_MAX];
+    int rc = io->mkdir(io, path, 0755);
+    if (rc == -EEXIST)
+        return 0;
+    if (rc < 0)
+        return err_sys(e, -rc, "make folder '%s'", path);
+    folder_of(path, parent, sizeof parent);
+    rc = io->sync_dir(io, parent);
+    if (rc < 0)
+        return err_sys(e, -rc, "sync folder '%s'", parent);
     return 0;
 }
 
@@ -129,9 +175,9 @@ int io_make_dirs(struct io *io, const char *path, struct err *e)
             continue;
         char saved = part[i];
         part[i] = '\0';
-        int rc = io->mkdir(io, part, 0755);
-        if (rc < 0 && rc != -EEXIST)
-            return err_sys(e, -rc, "make folder '%s'", part);
+        int rc = make_dir(io, part, e);
+        if (rc < 0)
+            return rc;
         part[i] = saved;
     }
     return 0;

@@ -44,7 +44,8 @@ struct io {
     int (*unlink)(struct io *io, const char *path);
     int (*rmdir)(struct io *io, const char *path);
     int (*mkdir)(struct io *io, const char *path, unsigned mode);
-    /* Exclusive, not waiting; -EWOULDBLOCK when another process (or open) has it. */
+    /* Exclusive, not waiting; the descriptor must be writable. -EWOULDBLOCK when another process
+     * (or open) has it, a RocketMQ broker too. Gone with the last close of that open. */
     int (*lock_file)(struct io *io, int fd);
     int (*free_space)(struct io *io, const char *path, uint64_t *ret_free, uint64_t *ret_total);
     uint64_t (*now_ms)(struct io *io);  /* since the Unix epoch */
@@ -60,11 +61,13 @@ int io_read_file(struct io *io, const char *path, size_t max_bytes, uint8_t **re
                  size_t *ret_len, struct err *e) MUST_CHECK;
 
 /* Replaces `path` so that a crash at any instant leaves the old or the new content: writes
- * `path`.tmp, syncs it, keeps the old file as `path`.bak when `keep_bak`, renames, syncs the folder. */
+ * `path`.tmp, syncs it, copies the old content to `path`.bak when `keep_bak`, renames, syncs the
+ * folder. A crash may leave the .tmp or cut the .bak; `path` itself is whole. A failure leaves the
+ * old content, unless syncing the folder failed. */
 int io_replace_file(struct io *io, const char *path, const void *buf, size_t len, bool keep_bak,
                     struct err *e) MUST_CHECK;
 
-/* Makes the folder and its parents; existing ones are fine. */
+/* Makes the folder and its parents, durably; existing ones are fine. */
 int io_make_dirs(struct io *io, const char *path, struct err *e) MUST_CHECK;
 
 #endif

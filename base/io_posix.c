@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -44,7 +43,11 @@ static int posix_truncate(struct io *io, int fd, uint64_t len)
 static int posix_allocate(struct io *io, int fd, uint64_t off, uint64_t len)
 {
     (void)io;
-    return fallocate(fd, 0, (off_t)off, (off_t)len) < 0 ? -errno : 0;
+    int rc;
+    do
+        rc = fallocate(fd, 0, (off_t)off, (off_t)len);
+    while (rc < 0 && errno == EINTR); /* large ones notice signals */
+    return rc < 0 ? -errno : 0;
 }
 
 static int64_t posix_pread(struct io *io, int fd, void *buf, size_t len, uint64_t off)
@@ -95,9 +98,8 @@ static int posix_advise(struct io *io, uint8_t *base, uint64_t len, enum io_advi
 {
     (void)io;
     static const int native[] = {
-        [IO_NORMAL] = MADV_NORMAL,     [IO_SEQUENTIAL] = MADV_SEQUENTIAL,
-        [IO_RANDOM] = MADV_RANDOM,     [IO_WILLNEED] = MADV_WILLNEED,
-        [IO_DONTNEED] = MADV_DONTNEED,
+        [IO_NORMAL] = MADV_NORMAL,     [IO_SEQUENTIAL] = MADV_SEQUENTIAL, [IO_RANDOM] = MADV_RANDOM,
+        [IO_WILLNEED] = MADV_WILLNEED, [IO_DONTNEED] = MADV_DONTNEED,
     };
     return madvise(base, len, native[advice]) < 0 ? -errno : 0;
 }
@@ -149,10 +151,14 @@ static int posix_mkdir(struct io *io, const char *path, unsigned mode)
     return mkdir(path, (mode_t)mode) < 0 ? -errno : 0;
 }
 
+/* An open-file-description lock: unlike flock it is seen by a Java broker's record lock. */
 static int posix_lock_file(struct io *io, int fd)
 {
     (void)io;
-    return flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (fcntl(fd, F_OFD_SETLK, &whole) == 0)
+        return 0;
+    return errno == EACCES ? -EWOULDBLOCK : -errno;
 }
 
 static int posix_free_space(struct io *io, const char *path, uint64_t *ret_free,
