@@ -68,10 +68,14 @@ bool client_poll(struct client *c, uint64_t wait_ms);
 size_t client_n_running(const struct client *c);
 
 /* Starts a call and polls until it is done; `ret_reply` holds the message, which the caller frees
- * (an empty one may be NULL). A status other than OK is an error whose text says it: ERR_IO, or
- * ERR_UNSUPPORTED for UNIMPLEMENTED. */
+ * (an empty one may be NULL). A status other than OK is client_error's error. */
 int client_call(struct client *c, const char *path, struct span request, uint64_t timeout_ms,
                 uint8_t **ret_reply, size_t *ret_len, struct err *e) MUST_CHECK;
+
+/* Puts a failed status into words for the user: ERR_UNSUPPORTED for UNIMPLEMENTED, else ERR_IO.
+ * Returns the code. */
+int client_error(const struct client *c, const char *path, int status, const char *text,
+                 struct err *e);
 
 /* ---- streams: server-streaming and bidirectional ---- */
 
