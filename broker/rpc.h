@@ -32,24 +32,25 @@ enum {
     RPC_UNAVAILABLE = 14,
 };
 
-/* One method. All callbacks run on a completion-queue worker, at most one at a time for a call. They
+/* One method. All callbacks of a call run on one completion-queue worker, so never at once. They
  * must not block. */
 struct rpc_method {
     const char *path; /* "/package.Service/Method" */
     enum rpc_kind kind;
     /* A request message is there (for RPC_BIDI: each one). */
     void (*on_request)(void *ctx, struct rpc_call *call);
-    /* RPC_BIDI only: the client will send no more. May be NULL: the call is finished with RPC_OK. */
+    /* RPC_BIDI only: the client will send no more. May be NULL: the call is finished with RPC_OK.
+     */
     void (*on_half_close)(void *ctx, struct rpc_call *call);
     /* Exactly once, last: release what rpc_set_data holds. May be NULL. */
     void (*on_end)(void *ctx, struct rpc_call *call, enum rpc_end end);
 };
 
 struct rpc_options {
-    const char *host;          /* address to listen on */
-    uint16_t port;             /* 0 picks one */
-    unsigned n_workers;        /* completion-queue threads; 0: 2 */
-    uint32_t max_request_bytes; /* 0: 136,314,880 (130 MiB), the reference's limit */
+    const char *host;                 /* address to listen on */
+    uint16_t port;                    /* 0 picks one */
+    unsigned n_workers;               /* completion-queue threads; 0: 2 */
+    uint32_t max_request_bytes;       /* 0: 136,314,880 (130 MiB), the reference's limit */
     const struct rpc_method *methods; /* outlives the server; others answer UNIMPLEMENTED */
     size_t n_methods;
     void *ctx;
@@ -61,8 +62,8 @@ int rpc_server_start(struct rpc_server **ret_server, const struct rpc_options *o
 
 uint16_t rpc_server_port(const struct rpc_server *server);
 
-/* Refuses new calls, gives running ones `grace_ms` to end, cancels the rest, joins the workers. Every
- * on_end has been called when it returns. NULL is fine. Thread: not a worker. */
+/* Refuses new calls, gives running ones `grace_ms` to end, cancels the rest, joins the workers.
+ * Every on_end has been called when it returns. NULL is fine. Thread: not a worker. */
 void rpc_server_stop(struct rpc_server *server, uint32_t grace_ms);
 
 /* ---- the request ---- */
@@ -70,19 +71,20 @@ void rpc_server_stop(struct rpc_server *server, uint32_t grace_ms);
 /* Slices of the current request message, in order, uncopied. Valid until on_request returns. */
 const struct span *rpc_request(const struct rpc_call *call, size_t *ret_n);
 
-/* Value of a request header (lower-case name), or an empty span. Valid as long as the call. */
+/* Value of a request header (lower-case name), or an empty span. Valid until on_end returns. */
 struct span rpc_metadata(const struct rpc_call *call, const char *name);
 
 /* When the client gives up, in the monotonic clock's ms (io->mono_ns / 1e6); UINT64_MAX: never. */
 uint64_t rpc_deadline_ms(const struct rpc_call *call);
 
-/* The client's real address as text: "127.0.0.1:40112" or "[::1]:40112". Valid as long as the call. */
+/* The client's real address as text: "127.0.0.1:40112" or "[::1]:40112". Valid as long as the call.
+ */
 const char *rpc_peer(const struct rpc_call *call);
 
 void rpc_set_data(struct rpc_call *call, void *data);
 void *rpc_data(const struct rpc_call *call);
 
-/* A call lives until on_end returns and every reference is dropped. Thread: any. */
+/* A call lives until on_end has returned and every reference is dropped. Thread: any. */
 struct rpc_call *rpc_ref(struct rpc_call *call);
 void rpc_unref(struct rpc_call *call);
 
@@ -90,7 +92,8 @@ void rpc_unref(struct rpc_call *call);
 
 /* A run of bytes of an outgoing message. With `release` the bytes are used where they are and
  * release(arg) is called once, on any thread, when gRPC is through with them; without it they are
- * copied (short heads only). */
+ * copied (short heads only). Any rpc function may run releases of other calls too, so a release
+ * takes no lock that a caller of them could hold. */
 struct rpc_piece {
     struct span bytes;
     void (*release)(void *arg);
@@ -101,21 +104,26 @@ struct rpc_piece {
  * `more`: another message follows at once, so the write may be held back for it. Thread: any. */
 void rpc_send(struct rpc_call *call, const struct rpc_piece *pieces, size_t n, bool more);
 
-/* Ends the call once everything queued is written. The first call counts. `text` may be NULL.
- * A unary call needs exactly one rpc_send before it unless the status is an error. Thread: any. */
+/* Ends the call once everything queued is written. The first call counts. `text` may be NULL, and
+ * is ASCII otherwise. A unary call needs exactly one rpc_send before it unless the status is an
+ * error. Thread: any. */
 void rpc_finish(struct rpc_call *call, int status, const char *text);
 
 /* Whether the client is gone; a reply would reach nobody. Thread: any. */
 bool rpc_is_lost(const struct rpc_call *call);
 
+/* Bytes of messages that were copied in this process on their way in or out: pieces without
+ * release. Thread: any. */
+uint64_t rpc_copied_bytes(void);
+
 /* ---- work on the workers ---- */
 
-/* Runs fn(arg) on a worker soon. Thread: any. After stop has begun it runs inline or at stop: each
- * fn runs exactly once. */
+/* Runs fn(arg) on a worker soon, or at the end of stop on the stopping thread: exactly once, never
+ * inline. Thread: any. */
 void rpc_post(struct rpc_server *server, void (*fn)(void *arg), void *arg);
 
-/* Calls fn(arg, fired) on a worker exactly once: at `at_ms` (monotonic; never early) with fired true,
- * or soon after rpc_timer_cancel or stop with fired false. The timer is freed after fn. */
+/* Calls fn(arg, fired) on a worker exactly once: at `at_ms` (monotonic; never early) with fired
+ * true, or soon after rpc_timer_cancel or stop with fired false. The timer is freed after fn. */
 struct rpc_timer *rpc_timer_start(struct rpc_server *server, uint64_t at_ms,
                                   void (*fn)(void *arg, bool fired), void *arg);
 

@@ -1,0 +1,348 @@
+/* The gRPC server: its start and stop, its workers, and work posted to them.
+ *
+ * Stop goes through these steps, each of which needs the one before:
+ *   1. gRPC refuses new calls; running ones get their grace, then are cancelled.
+ *   2. gRPC has dropped every connection (is_down). A connection lives as long as its calls, so
+ * every on_end has returned.
+ *   3. The timers that are left are posted as not fired.
+ *   4. The queues close (is_closing): later posts are kept in `late`; the workers drain and join.
+ *   5. The stopping thread runs what is in `late`.
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/rpc_internal.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <grpc/grpc_security.h>
+#include <grpc/support/alloc.h>
+#include <grpc/support/time.h>
+
+#include "base/io.h"
+#include "broker/tsan.h"
+
+enum {
+    WORKERS_DEFAULT = 2,
+    REQUEST_MAX_DEFAULT = 136314880, /* RocketMQ's grpcMaxInboundMessageSize */
+    METADATA_MAX = 64 * 1024,
+    STREAMS_MAX = 4096,       /* of one connection; each parked receive is one */
+    KEEPALIVE_MS = 60 * 1000, /* a vanished client holds its parked calls no longer than this */
+    KEEPALIVE_ACK_MS = 20 * 1000,
+    HANDSHAKE_MS = 10 * 1000, /* until the client's SETTINGS are there */
+    OFFERS = 16,              /* calls asked for ahead, of each method on each worker */
+};
+
+/* ---- workers ---- */
+
+static void *worker_main(void *arg)
+{
+    struct rpc_worker *worker = arg;
+    for (;;) {
+        grpc_event event = grpc_completion_queue_next(
+            worker->queue, gpr_inf_future(GPR_CLOCK_REALTIME), /* reserved = */ NULL);
+        if (event.type == GRPC_QUEUE_SHUTDOWN)
+            return NULL;
+        if (event.type != GRPC_OP_COMPLETE)
+            continue;
+        struct rpc_tag *tag = event.tag;
+        tsan_take_over(tag);
+        tag->done(tag->owner, event.success);
+    }
+}
+
+static int worker_init(struct rpc_worker *worker, struct rpc_server *server)
+{
+    worker->server = server;
+    worker->queue = grpc_completion_queue_create_for_next(/* reserved = */ NULL);
+    grpc_server_register_completion_queue(server->grpc, worker->queue, /* reserved = */ NULL);
+    worker->bell = grpc_channel_create_call(
+        server->bell_channel, /* parent = */ NULL, GRPC_PROPAGATE_DEFAULTS, worker->queue,
+        grpc_slice_from_static_string("/bell"), /* host = */ NULL,
+        gpr_inf_future(GPR_CLOCK_REALTIME), /* reserved = */ NULL);
+    return worker->bell ? 0 : -1;
+}
+
+static void worker_fini(struct rpc_worker *worker)
+{
+    if (worker->bell)
+        grpc_call_unref(worker->bell);
+    if (worker->queue)
+        grpc_completion_queue_destroy(worker->queue);
+}
+
+static void worker_join(struct rpc_worker *worker)
+{
+    if (!worker->queue)
+        return;
+    grpc_completion_queue_shutdown(worker->queue);
+    if (worker->has_thread)
+        (void)pthread_join(worker->thread, NULL);
+    else
+        (void)worker_main(worker); /* a half-started server: drain it here */
+    worker->has_thread = false;
+}
+
+/* ---- posts ---- */
+
+static void run_task(void *owner, bool ok)
+{
+    (void)ok;
+    struct rpc_task task = *(struct rpc_task *)owner;
+    gpr_free(owner);
+    task.fn(task.arg);
+}
+
+static void ring(struct rpc_server *server, struct rpc_tag *tag)
+{
+    /* relaxed: any worker will do */
+    unsigned i = atomic_fetch_add_explicit(&server->next_worker, 1, memory_order_relaxed);
+    tsan_hand_over(tag);
+    (void)grpc_call_start_batch(server->workers[i % server->n_workers].bell, NULL, 0, tag, NULL);
+}
+
+void rpc_post(struct rpc_server *server, void (*fn)(void *arg), void *arg)
+{
+    struct rpc_task *task = gpr_malloc(sizeof *task);
+    *task = (struct rpc_task){.tag = {run_task, task}, .fn = fn, .arg = arg};
+    lock_take(&server->lock);
+    if (server->is_closing) {
+        task->next = server->late;
+        server->late = task;
+        lock_drop(&server->lock);
+        return;
+    }
+    server->n_posting++;
+    lock_drop(&server->lock);
+    ring(server, &task->tag);
+    lock_take(&server->lock);
+    if (--server->n_posting == 0 && server->is_closing)
+        (void)pthread_cond_signal(&server->changed);
+    lock_drop(&server->lock);
+}
+
+static void close_posts(struct rpc_server *server)
+{
+    lock_take(&server->lock);
+    server->is_closing = true;
+    while (server->n_posting > 0)
+        lock_wait(&server->lock, &server->changed, -1);
+    lock_drop(&server->lock);
+}
+
+static struct rpc_task *take_late(struct rpc_server *server)
+{
+    lock_take(&server->lock);
+    struct rpc_task *task = server->late;
+    if (task)
+        server->late = task->next;
+    lock_drop(&server->lock);
+    return task;
+}
+
+static void run_late(struct rpc_server *server)
+{
+    struct rpc_task *task;
+    while ((task = take_late(server)) != NULL)
+        run_task(task, true);
+}
+
+/* ---- start ---- */
+
+static grpc_server *create_grpc(const struct rpc_options *opt)
+{
+    uint32_t max_bytes = opt->max_request_bytes ? opt->max_request_bytes : REQUEST_MAX_DEFAULT;
+    const struct {
+        const char *key;
+        int value;
+    } settings[] = {
+        {GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, (int)max_bytes},
+        {GRPC_ARG_MAX_METADATA_SIZE, METADATA_MAX},
+        {GRPC_ARG_MAX_CONCURRENT_STREAMS, STREAMS_MAX},
+        {GRPC_ARG_ALLOW_REUSEPORT, 0},
+        /* clients may ping as often as they like */
+        {GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 0},
+        {GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0},
+        {GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1},
+        {GRPC_ARG_KEEPALIVE_TIME_MS, KEEPALIVE_MS},
+        {GRPC_ARG_KEEPALIVE_TIMEOUT_MS, KEEPALIVE_ACK_MS},
+        {GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, HANDSHAKE_MS},
+    };
+    enum { N_SETTINGS = sizeof settings / sizeof settings[0] };
+    grpc_arg args[N_SETTINGS];
+    for (size_t i = 0; i < N_SETTINGS; i++)
+        args[i] = (grpc_arg){.type = GRPC_ARG_INTEGER,
+                             .key = (char *)settings[i].key,
+                             .value.integer = settings[i].value};
+    grpc_channel_args all = {.num_args = N_SETTINGS, .args = args};
+    return grpc_server_create(&all, /* reserved = */ NULL);
+}
+
+static int register_methods(struct rpc_server *server, struct err *e)
+{
+    for (size_t i = 0; i < server->n_methods; i++) {
+        const struct rpc_method *m = &server->methods[i];
+        server->registered[i] = grpc_server_register_method(
+            server->grpc, m->path, /* host = */ NULL,
+            m->kind == RPC_BIDI ? GRPC_SRM_PAYLOAD_NONE : GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER,
+            /* flags = */ 0);
+        if (!server->registered[i])
+            return err_set(e, ERR_INVAL, "register method '%s' twice", m->path);
+    }
+    return 0;
+}
+
+static int bind_port(struct rpc_server *server, const struct rpc_options *opt, struct err *e)
+{
+    char address[272];
+    int n = snprintf(address, sizeof address, strchr(opt->host, ':') ? "[%s]:%u" : "%s:%u",
+                     opt->host, opt->port);
+    if (n < 0 || (size_t)n >= sizeof address)
+        return err_set(e, ERR_INVAL, "host name '%.64s...' is too long", opt->host);
+    grpc_server_credentials *plain = grpc_insecure_server_credentials_create();
+    int port = grpc_server_add_http2_port(server->grpc, address, plain);
+    grpc_server_credentials_release(plain);
+    if (port <= 0)
+        return err_set(e, ERR_BUSY, "listen on '%s'", address);
+    server->port = (uint16_t)port;
+    return 0;
+}
+
+static void on_down(void *owner, bool ok)
+{
+    (void)ok;
+    struct rpc_server *server = owner;
+    lock_take(&server->lock);
+    server->is_down = true;
+    (void)pthread_cond_broadcast(&server->changed);
+    lock_drop(&server->lock);
+}
+
+static struct rpc_server *server_new(const struct rpc_options *opt)
+{
+    struct rpc_server *server = gpr_zalloc(sizeof *server);
+    server->methods = opt->methods;
+    server->n_methods = opt->n_methods;
+    server->registered = gpr_zalloc((opt->n_methods + 1) * sizeof *server->registered);
+    server->ctx = opt->ctx;
+    server->n_workers = opt->n_workers ? opt->n_workers : WORKERS_DEFAULT;
+    server->workers = gpr_zalloc(server->n_workers * sizeof *server->workers);
+    server->down = (struct rpc_tag){on_down, server};
+    lock_init(&server->lock, LOCK_LEAF);
+    lock_cond_init(&server->changed);
+    server->bell_channel =
+        grpc_lame_client_channel_create("bell", GRPC_STATUS_UNAVAILABLE, "never used");
+    return server;
+}
+
+static int start_threads(struct rpc_server *server, struct err *e)
+{
+    server->timers = rpc_timers_start(server);
+    if (!server->timers)
+        return err_set(e, ERR_NOMEM, "start the timer thread");
+    for (unsigned i = 0; i < server->n_workers; i++) {
+        struct rpc_worker *worker = &server->workers[i];
+        int rc = pthread_create(&worker->thread, NULL, worker_main, worker);
+        if (rc != 0)
+            return err_sys(e, rc, "start worker %u", i);
+        worker->has_thread = true;
+    }
+    return 0;
+}
+
+static void offer_calls(struct rpc_server *server)
+{
+    for (unsigned w = 0; w < server->n_workers; w++)
+        for (int n = 0; n < OFFERS; n++) {
+            for (size_t i = 0; i < server->n_methods; i++)
+                rpc_call_offer(&server->workers[w], &server->methods[i], server->registered[i]);
+            rpc_call_offer(&server->workers[w], /* method = */ NULL, /* registered = */ NULL);
+        }
+}
+
+int rpc_server_start(struct rpc_server **ret_server, const struct rpc_options *opt, struct err *e)
+{
+    grpc_init();
+    struct rpc_server *server = server_new(opt);
+    server->grpc = create_grpc(opt);
+    int rc = 0;
+    for (unsigned i = 0; i < server->n_workers && rc == 0; i++)
+        if (worker_init(&server->workers[i], server) != 0)
+            rc = err_set(e, ERR_NOMEM, "make completion queue %u", i);
+    if (rc == 0)
+        rc = register_methods(server, e);
+    if (rc == 0)
+        rc = bind_port(server, opt, e);
+    if (rc == 0)
+        rc = start_threads(server, e);
+    if (rc != 0)
+        goto fail;
+    grpc_server_start(server->grpc);
+    server->is_serving = true;
+    offer_calls(server);
+    *ret_server = server;
+    return 0;
+fail:
+    rpc_server_stop(server, 0);
+    return rc;
+}
+
+uint16_t rpc_server_port(const struct rpc_server *server)
+{
+    return server->port;
+}
+
+/* ---- stop ---- */
+
+static bool await_down(struct rpc_server *server, uint64_t until_ms)
+{
+    struct io *io = io_posix();
+    lock_take(&server->lock);
+    while (!server->is_down) {
+        uint64_t now = io->mono_ns(io) / 1000000;
+        if (now >= until_ms)
+            break;
+        uint64_t left = until_ms - now;
+        lock_wait(&server->lock, &server->changed, left > INT32_MAX ? INT32_MAX : (int)left);
+    }
+    bool is_down = server->is_down;
+    lock_drop(&server->lock);
+    return is_down;
+}
+
+static void end_calls(struct rpc_server *server, uint32_t grace_ms)
+{
+    struct io *io = io_posix();
+    tsan_hand_over(&server->down);
+    grpc_server_shutdown_and_notify(server->grpc, server->workers[0].queue, &server->down);
+    if (await_down(server, io->mono_ns(io) / 1000000 + grace_ms))
+        return;
+    grpc_server_cancel_all_calls(server->grpc);
+    (void)await_down(server, UINT64_MAX);
+}
+
+void rpc_server_stop(struct rpc_server *server, uint32_t grace_ms)
+{
+    if (!server)
+        return;
+    if (server->is_serving)
+        end_calls(server, grace_ms);
+    if (server->timers)
+        rpc_timers_stop(server->timers);
+    close_posts(server);
+    for (unsigned i = 0; i < server->n_workers; i++)
+        worker_join(&server->workers[i]);
+    run_late(server);
+    rpc_timers_free(server->timers);
+    grpc_server_destroy(server->grpc);
+    for (unsigned i = 0; i < server->n_workers; i++)
+        worker_fini(&server->workers[i]);
+    grpc_channel_destroy(server->bell_channel);
+    (void)pthread_cond_destroy(&server->changed);
+    lock_fini(&server->lock);
+    gpr_free(server->workers);
+    gpr_free(server->registered);
+    gpr_free(server);
+    grpc_shutdown();
+}

@@ -1,0 +1,158 @@
+/* What the files of the gRPC server share: servers, workers, calls and their tags. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BROKER_RPC_INTERNAL_H
+#define BROKER_RPC_INTERNAL_H
+
+#include <pthread.h>
+
+#include <grpc/grpc.h>
+
+#include "base/lock.h"
+#include "broker/rpc.h"
+
+/* What a completion queue hands back. Lives in its owner, who outlives the operation. */
+struct rpc_tag {
+    void (*done)(void *owner, bool ok); /* on a worker */
+    void *owner;
+};
+
+/* One thread and the completion queue it serves; a call stays with the worker that accepted it. */
+struct rpc_worker {
+    struct rpc_server *server;
+    grpc_completion_queue *queue;
+    /* Never started: an empty batch on it puts a tag into the queue, which is how work is posted.
+     */
+    grpc_call *bell;
+    pthread_t thread;
+    bool has_thread;
+};
+
+/* A task of rpc_post. */
+struct rpc_task {
+    struct rpc_tag tag;
+    void (*fn)(void *arg);
+    void *arg;
+    struct rpc_task *next; /* in the list of late ones */
+};
+
+struct rpc_timers;
+
+struct rpc_server {
+    /* set before start, then constant */
+    const struct rpc_method *methods;
+    void **registered; /* gRPC's handle of each method */
+    size_t n_methods;
+    void *ctx;
+    grpc_server *grpc;
+    grpc_channel *bell_channel;
+    struct rpc_worker *workers;
+    unsigned n_workers;
+    struct rpc_timers *timers;
+    uint16_t port;
+    bool is_serving; /* grpc_server_start was called */
+
+    /* atomic, relaxed: only spreads posts over the workers */
+    _Atomic unsigned next_worker;
+
+    struct rpc_tag down; /* gRPC has ended every call and connection */
+    struct lock lock;    /* rank LOCK_LEAF */
+    pthread_cond_t changed;
+    /* guarded by lock */
+    bool is_down;
+    bool is_closing;       /* the queues take no more posts */
+    unsigned n_posting;    /* threads between the check of is_closing and their post */
+    struct rpc_task *late; /* posted after is_closing, newest first */
+};
+
+enum { RPC_INLINE_SPANS = 8, RPC_PEER_BYTES = 64 };
+
+/* A received message as spans. */
+struct rpc_message {
+    grpc_byte_buffer *buffer; /* NULL: none */
+    struct span *spans;       /* `few`, or allocated */
+    size_t n_spans;
+    struct span few[RPC_INLINE_SPANS];
+};
+
+/* One message waiting to be written. */
+struct rpc_outgoing {
+    struct rpc_outgoing *next;
+    grpc_byte_buffer *buffer;
+    bool more;
+};
+
+struct rpc_call {
+    struct rpc_server *server;
+    struct rpc_worker *worker;
+    const struct rpc_method *method; /* NULL: a path that is not served */
+    void *registered;
+
+    /* filled by gRPC when the call is accepted, then constant until the end */
+    grpc_call *grpc;
+    grpc_call_details details; /* only of an unserved path */
+    gpr_timespec deadline;
+    grpc_metadata_array metadata;
+    char peer[RPC_PEER_BYTES];
+
+    /* the worker only */
+    struct rpc_message request;
+    int was_cancelled; /* gRPC's word, when `closed` is done */
+    void *data;
+
+    struct rpc_tag accepted;
+    struct rpc_tag received;
+    struct rpc_tag sent;
+    struct rpc_tag closed;
+
+    _Atomic unsigned n_refs; /* acq_rel in rpc_unref: the last one frees */
+    /* atomic: stored by the worker (release), loaded in rpc_is_lost (acquire) */
+    _Atomic bool is_lost;
+
+    struct lock lock; /* rank LOCK_CALL */
+    /* guarded by lock */
+    struct rpc_outgoing *head;
+    struct rpc_outgoing *tail;
+    grpc_byte_buffer *writing; /* the message that gRPC is writing */
+    grpc_slice text;
+    int status;
+    unsigned n_queued;
+    unsigned n_ops;      /* batches in gRPC's hands */
+    bool has_headers;    /* the initial metadata was given to gRPC */
+    bool is_sending;     /* the tag `sent` is out */
+    bool is_finishing;   /* rpc_finish was called */
+    bool has_status;     /* the status was given to gRPC */
+    bool watches_close;  /* the close operation was given to gRPC */
+    bool close_in_batch; /* ... together with the status, under the tag `sent` */
+    bool is_closed;      /* it has come back: nothing may be started */
+    bool has_failed;     /* a write failed: the rest would too */
+    bool is_receiving;   /* the tag `received` is out */
+};
+
+/* ---- rpc_call.c ---- */
+
+/* Asks gRPC for the next call of one method (NULL: of an unserved path) on this worker. */
+void rpc_call_offer(struct rpc_worker *worker, const struct rpc_method *method, void *registered);
+
+/* ---- rpc_message.c ---- */
+
+/* A byte buffer of the pieces, whose releases it now owns. */
+grpc_byte_buffer *rpc_message_build(const struct rpc_piece *pieces, size_t n);
+
+/* Points m's spans at the slices of m->buffer. */
+void rpc_message_view(struct rpc_message *m);
+
+/* Frees the buffer and the spans; m is empty then. */
+void rpc_message_drop(struct rpc_message *m);
+
+/* ---- rpc_timer.c ---- */
+
+/* NULL when the thread cannot be started. */
+struct rpc_timers *rpc_timers_start(struct rpc_server *server);
+
+/* Posts every timer that is left, joins the thread, and posts later ones at once. */
+void rpc_timers_stop(struct rpc_timers *timers);
+
+/* After stop, when nobody starts timers any more. NULL is fine. */
+void rpc_timers_free(struct rpc_timers *timers);
+
+#endif
