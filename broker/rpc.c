@@ -278,10 +278,10 @@ int rpc_server_start(struct rpc_server **ret_server, const struct rpc_options *o
         rc = start_threads(server, e);
     if (rc != 0)
         goto fail;
+    *ret_server = server; /* before the first callback, which may use it */
     grpc_server_start(server->grpc);
     server->is_serving = true;
     offer_calls(server);
-    *ret_server = server;
     return 0;
 fail:
     rpc_server_stop(server, 0);

@@ -56,7 +56,8 @@ struct rpc_options {
     void *ctx;
 };
 
-/* Binds, starts the workers and serves. ERR_BUSY: the address is in use. */
+/* Binds, starts the workers and serves. `*ret_server` is set before the first callback runs.
+ * ERR_BUSY: the address is in use. */
 int rpc_server_start(struct rpc_server **ret_server, const struct rpc_options *opt,
                      struct err *e) MUST_CHECK;
 
