@@ -34,7 +34,7 @@ int map_put(struct map *m, struct span key, void *value, struct err *e) MUST_CHE
 /* Removes and returns the value, or NULL. */
 void *map_remove(struct map *m, struct span key);
 
-/* Iteration: `*pos` starts at 0; NULL at the end. No put or remove in between. */
+/* Iteration: `*pos` starts at 0; NULL at the end. No put in between; any entry may be removed. */
 const struct map_entry *map_next(const struct map *m, size_t *pos);
 
 #endif
