@@ -105,8 +105,8 @@ static void folder_of(const char *path, char *ret_folder, size_t size)
 /* Copies rather than renames: `path` is there at every instant. */
 static int copy_file(struct io *io, const char *path, const char *to, struct err *e)
 {
-    uint8_t *buf;
-    size_t len;
+    uint8_t *buf = NULL;
+    size_t len = 0;
     int rc = io_read_file(io, path, SIZE_MAX - 1, &buf, &len, e);
     if (rc == ERR_NOTFOUND)
         return 0;
