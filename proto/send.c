@@ -1,0 +1,371 @@
+/* Reads the messages of a SendMessageRequest where they lie. A body is never copied: its pieces are
+ * runs of the request's slices. A string is such a run too, unless it straddles slices; then it is
+ * copied once, into memory the walker owns. Repeated fields follow proto3: of a number or string
+ * the last one counts, messages are merged. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proto/proto.h"
+
+#include <stdlib.h>
+
+#include "proto/wire.h"
+
+static const char REQUEST[] = "SendMessageRequest";
+
+/* A string that straddled slices. */
+struct copy {
+    struct copy *next;
+    uint8_t bytes[];
+};
+
+/* A Timestamp or Duration as far as it has been read. */
+struct stamp {
+    int64_t seconds;
+    int32_t nanos;
+};
+
+/* An array that is kept from message to message. */
+struct array {
+    void *items;
+    size_t n, n_max;
+};
+
+struct proto_send {
+    struct wire wire;
+    size_t n_messages; /* found so far */
+    struct copy *copies;
+    struct array keys;       /* struct span */
+    struct array properties; /* struct proto_property */
+    struct array body;       /* struct span */
+    /* of the message being read */
+    struct proto_message msg;
+    struct stamp born, delivery, recovery;
+    struct proto_property entry; /* of the map entry being read */
+    struct stamp *stamp;         /* the one being read */
+};
+
+typedef int (*field_fn)(struct proto_send *s, const struct wire_field *f, struct err *e);
+
+int proto_send_new(struct proto_send **ret_send, const struct span *slices, size_t n_slices,
+                   struct err *e)
+{
+    struct proto_send *s = calloc(1, sizeof *s);
+    if (!s)
+        return err_set(e, ERR_NOMEM, "decode %s", REQUEST);
+    s->wire = wire_of(slices, n_slices);
+    *ret_send = s;
+    return 0;
+}
+
+void proto_send_free(struct proto_send *s)
+{
+    if (!s)
+        return;
+    while (s->copies) {
+        struct copy *next = s->copies->next;
+        free(s->copies);
+        s->copies = next;
+    }
+    free(s->keys.items);
+    free(s->properties.items);
+    free(s->body.items);
+    free(s);
+}
+
+/* Makes room for one more item and returns its place, or NULL. */
+static void *array_add(struct array *a, size_t item_bytes)
+{
+    if (a->n == a->n_max) {
+        const size_t n_max = a->n_max ? 2 * a->n_max : 8;
+        void *items = realloc(a->items, n_max * item_bytes);
+        if (!items)
+            return NULL;
+        a->items = items;
+        a->n_max = n_max;
+    }
+    return (uint8_t *)a->items + a->n++ * item_bytes;
+}
+
+static int copy_string(struct proto_send *s, struct span first, size_t len, struct span *ret,
+                       struct err *e)
+{
+    struct copy *copy = malloc(sizeof *copy + len);
+    if (!copy)
+        return err_set(e, ERR_NOMEM, "copy a string of %zu bytes", len);
+    copy->next = s->copies;
+    s->copies = copy;
+    memcpy(copy->bytes, first.ptr, first.len);
+    for (size_t at = first.len; at < len;) {
+        const struct span run = wire_run(&s->wire, len - at);
+        memcpy(copy->bytes + at, run.ptr, run.len);
+        at += run.len;
+    }
+    *ret = span_of(copy->bytes, len);
+    return 0;
+}
+
+static int read_string(struct proto_send *s, const struct wire_field *f, struct span *ret,
+                       struct err *e)
+{
+    const size_t len = f->value;
+    if (len == 0) {
+        *ret = (struct span){0};
+        return 0;
+    }
+    struct span text = wire_run(&s->wire, len);
+    if (text.len < len) {
+        const int rc = copy_string(s, text, len, &text, e);
+        if (rc)
+            return rc;
+    }
+    if (!proto_utf8_ok(text)) {
+        s->wire.bad = "string is not UTF-8";
+        return wire_err(&s->wire, REQUEST, e);
+    }
+    *ret = text;
+    return 0;
+}
+
+/* Reads a field's bytes as a message, each of its fields by `fn`. */
+static int read_part(struct proto_send *s, const struct wire_field *f, field_fn fn, struct err *e)
+{
+    const size_t outer = wire_enter(&s->wire, f);
+    struct wire_field inner;
+    while (wire_next(&s->wire, &inner)) {
+        const int rc = fn(s, &inner, e);
+        if (rc)
+            return rc;
+    }
+    if (s->wire.bad)
+        return wire_err(&s->wire, REQUEST, e);
+    wire_leave(&s->wire, outer);
+    return 0;
+}
+
+static int read_topic(struct proto_send *s, const struct wire_field *f, struct err *e)
+{
+    switch (f->key) {
+    case WIRE_KEY(1, WIRE_BYTES):
+        return read_string(s, f, &s->msg.topic_namespace, e);
+    case WIRE_KEY(2, WIRE_BYTES):
+        return read_string(s, f, &s->msg.topic, e);
+    default:
+        wire_skip(&s->wire, f);
+        return 0;
+    }
+}
+
+static int read_entry(struct proto_send *s, const struct wire_field *f, struct err *e)
+{
+    switch (f->key) {
+    case WIRE_KEY(1, WIRE_BYTES):
+        return read_string(s, f, &s->entry.key, e);
+    case WIRE_KEY(2, WIRE_BYTES):
+        return read_string(s, f, &s->entry.value, e);
+    default:
+        wire_skip(&s->wire, f);
+        return 0;
+    }
+}
+
+static struct proto_property *find_property(const struct proto_send *s, struct span key)
+{
+    struct proto_property *properties = s->properties.items;
+    for (size_t i = 0; i < s->properties.n; i++)
+        if (span_equal(properties[i].key, key))
+            return &properties[i];
+    return NULL;
+}
+
+static int read_property(struct proto_send *s, const struct wire_field *f, struct err *e)
+{
+    s->entry = (struct proto_property){0};
+    const int rc = read_part(s, f, read_entry, e);
+    if (rc)
+        return rc;
+    struct proto_property *place = find_property(s, s->entry.key);
+    if (!place && s->properties.n == PROTO_SEND_MAX_PROPERTIES)
+        return err_set(e, ERR_TOOBIG, "message %zu has over %d user properties", s->n_messages,
+                       PROTO_SEND_MAX_PROPERTIES);
+    if (!place)
+        place = array_add(&s->properties, sizeof *place);
+    if (!place)
+        return err_set(e, ERR_NOMEM, "decode user properties");
+    *place = s->entry;
+    return 0;
+}
+
+static int read_key(struct proto_send *s, const struct wire_field *f, struct err *e)
+{
+    if (s->keys.n == PROTO_SEND_MAX_KEYS)
+        return err_set(e, ERR_TOOBIG, "message %zu has over %d keys", s->n_messages,
+                       PROTO_SEND_MAX_KEYS);
+    struct span key;
+    const int rc = read_string(s, f, &key, e);
+    if (rc)
+        return rc;
+    struct span *place = array_add(&s->keys, sizeof *place);
+    if (!place)
+        return err_set(e, ERR_NOMEM, "decode keys");
+    *place = key;
+    return 0;
+}
+
+static int read_body(struct proto_send *s, const struct wire_field *f, struct err *e)
+{
+    s->body.n = 0;
+    for (size_t left = f->value; left > 0;) {
+        const struct span run = wire_run(&s->wire, left);
+        struct span *place = array_add(&s->body, sizeof *place);
+        if (!place)
+            return err_set(e, ERR_NOMEM, "decode the pieces of a body");
+        *place = run;
+        left -= run.len;
+    }
+    s->msg.body_len = f->value;
+    return 0;
+}
+
+static int read_stamp_field(struct proto_send *s, const struct wire_field *f, struct err *e)
+{
+    (void)e;
+    if (f->key == WIRE_KEY(1, WIRE_VARINT))
+        s->stamp->seconds = (int64_t)f->value;
+    else if (f->key == WIRE_KEY(2, WIRE_VARINT))
+        s->stamp->nanos = (int32_t)(uint32_t)f->value;
+    else
+        wire_skip(&s->wire, f);
+    return 0;
+}
+
+static int read_stamp(struct proto_send *s, const struct wire_field *f, struct stamp *stamp,
+                      uint32_t has, struct err *e)
+{
+    s->msg.has |= has;
+    s->stamp = stamp;
+    return read_part(s, f, read_stamp_field, e);
+}
+
+static int read_optional(struct proto_send *s, const struct wire_field *f, struct span *ret,
+                         uint32_t has, struct err *e)
+{
+    s->msg.has |= has;
+    return read_string(s, f, ret, e);
+}
+
+/* int32 and enums travel as 64 bits; the low ones count. */
+static int read_number(const struct wire_field *f, int32_t *ret)
+{
+    *ret = (int32_t)(uint32_t)f->value;
+    return 0;
+}
+
+static int read_system_field(struct proto_send *s, const struct wire_field *f, struct err *e)
+{
+    struct proto_message *m = &s->msg;
+    switch (f->key) {
+    case WIRE_KEY(1, WIRE_BYTES):
+        return read_optional(s, f, &m->tag, PROTO_HAS_TAG, e);
+    case WIRE_KEY(2, WIRE_BYTES):
+        return read_key(s, f, e);
+    case WIRE_KEY(3, WIRE_BYTES):
+        return read_string(s, f, &m->message_id, e);
+    case WIRE_KEY(5, WIRE_VARINT):
+        return read_number(f, &m->body_encoding);
+    case WIRE_KEY(6, WIRE_VARINT):
+        return read_number(f, &m->message_type);
+    case WIRE_KEY(7, WIRE_BYTES):
+        return read_stamp(s, f, &s->born, PROTO_HAS_BORN_TIMESTAMP, e);
+    case WIRE_KEY(8, WIRE_BYTES):
+        return read_string(s, f, &m->born_host, e);
+    case WIRE_KEY(11, WIRE_BYTES):
+        return read_stamp(s, f, &s->delivery, PROTO_HAS_DELIVERY_TIMESTAMP, e);
+    case WIRE_KEY(13, WIRE_VARINT):
+        return read_number(f, &m->queue_id);
+    case WIRE_KEY(17, WIRE_BYTES):
+        return read_optional(s, f, &m->message_group, PROTO_HAS_MESSAGE_GROUP, e);
+    case WIRE_KEY(18, WIRE_BYTES):
+        return read_optional(s, f, &m->trace_context, PROTO_HAS_TRACE_CONTEXT, e);
+    case WIRE_KEY(19, WIRE_BYTES):
+        return read_stamp(s, f, &s->recovery, PROTO_HAS_RECOVERY_DURATION, e);
+    case WIRE_KEY(21, WIRE_BYTES):
+        return read_optional(s, f, &m->lite_topic, PROTO_HAS_LITE_TOPIC, e);
+    case WIRE_KEY(22, WIRE_VARINT):
+        m->has |= PROTO_HAS_PRIORITY;
+        return read_number(f, &m->priority);
+    default:
+        wire_skip(&s->wire, f);
+        return 0;
+    }
+}
+
+static int read_message_field(struct proto_send *s, const struct wire_field *f, struct err *e)
+{
+    switch (f->key) {
+    case WIRE_KEY(1, WIRE_BYTES):
+        return read_part(s, f, read_topic, e);
+    case WIRE_KEY(2, WIRE_BYTES):
+        return read_property(s, f, e);
+    case WIRE_KEY(3, WIRE_BYTES):
+        return read_part(s, f, read_system_field, e);
+    case WIRE_KEY(4, WIRE_BYTES):
+        return read_body(s, f, e);
+    default:
+        wire_skip(&s->wire, f);
+        return 0;
+    }
+}
+
+/* Brought into the years 1 to 9999, which is what a Timestamp may hold. */
+static int64_t stamp_ms(struct stamp t)
+{
+    const int64_t first = -62135596800, last = 253402300799;
+    const int64_t seconds = t.seconds < first ? first : t.seconds > last ? last : t.seconds;
+    return seconds * 1000 + t.nanos / 1000000;
+}
+
+static void begin_message(struct proto_send *s)
+{
+    s->n_messages++;
+    s->msg = (struct proto_message){0};
+    s->born = s->delivery = s->recovery = (struct stamp){0};
+    s->keys.n = s->properties.n = s->body.n = 0;
+}
+
+static void end_message(struct proto_send *s, struct proto_message *ret)
+{
+    *ret = s->msg;
+    ret->keys = s->keys.items;
+    ret->n_keys = s->keys.n;
+    ret->properties = s->properties.items;
+    ret->n_properties = s->properties.n;
+    ret->body = s->body.items;
+    ret->n_body = s->body.n;
+    ret->born_ms = stamp_ms(s->born);
+    ret->delivery_ms = stamp_ms(s->delivery);
+    ret->recovery_ms = stamp_ms(s->recovery);
+}
+
+int proto_send_next(struct proto_send *s, struct proto_message *ret_msg, bool *ret_found,
+                    struct err *e)
+{
+    struct wire_field f;
+    while (wire_next(&s->wire, &f)) {
+        if (f.key != WIRE_KEY(1, WIRE_BYTES)) {
+            wire_skip(&s->wire, &f);
+            continue;
+        }
+        if (s->n_messages == PROTO_SEND_MAX_MESSAGES)
+            return err_set(e, ERR_TOOBIG, "request has over %d messages", PROTO_SEND_MAX_MESSAGES);
+        begin_message(s);
+        const int rc = read_part(s, &f, read_message_field, e);
+        if (rc)
+            return rc;
+        end_message(s, ret_msg);
+        *ret_found = true;
+        return 0;
+    }
+    if (s->wire.bad)
+        return wire_err(&s->wire, REQUEST, e);
+    *ret_found = false;
+    return 0;
+}
