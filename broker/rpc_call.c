@@ -56,8 +56,9 @@ static grpc_op *batch_add(struct batch *b, grpc_op_type type)
 
 static void batch_start(struct rpc_call *call, struct batch *b, struct rpc_tag *tag)
 {
-    tsan_hand_over(tag);
-    grpc_call_error rc = grpc_call_start_batch(call->grpc, b->ops, b->n, tag, NULL);
+    grpc_call *grpc = call->grpc;
+    tsan_hand_over(tag); /* from here on the worker may end the call */
+    grpc_call_error rc = grpc_call_start_batch(grpc, b->ops, b->n, tag, NULL);
     assert(rc == GRPC_CALL_OK); /* anything else is our misuse */
     (void)rc;
     if (b->has_details)

@@ -26,6 +26,7 @@ enum {
 static struct {
     struct rpc_server *server;
     struct client *client;
+    struct client_stream *stream; /* the one that a test has open */
     char endpoint[64];
     uint8_t body[BODY_BYTES];
 
@@ -237,8 +238,17 @@ static void setup(void)
     open_client("tester");
 }
 
+static struct client_stream *open_stream(const char *path)
+{
+    struct err e;
+    ck_assert_int_eq(client_stream_open(&f.stream, f.client, path, CALL_MS, &e), 0);
+    return f.stream;
+}
+
 static void close_client(void)
 {
+    client_stream_close(f.stream);
+    f.stream = NULL;
     client_close(f.client);
     f.client = NULL;
 }
@@ -304,7 +314,8 @@ static int call(const char *path, struct span request, char *ret_text)
 static void assert_serving(void)
 {
     char text[256];
-    ck_assert_int_eq(call("/t.T/Echo", span_str("still here"), text), CLIENT_OK);
+    int rc = call("/t.T/Echo", span_str("still here"), text);
+    ck_assert_msg(rc == CLIENT_OK, "status %d: %s", rc, text);
     ck_assert_str_eq(text, "still here");
 }
 
@@ -388,9 +399,14 @@ START_TEST(oversized_headers_are_refused_and_the_server_goes_on)
     memset(path, 'x', 100000);
     path[0] = '/';
     path[100000] = '\0';
-    ck_assert_int_eq(call(path, span_str("x"), NULL), CLIENT_RESOURCE_EXHAUSTED);
-    assert_serving();
+    int status = call(path, span_str("x"), NULL);
     free(path);
+    ck_assert_int_eq(status, CLIENT_RESOURCE_EXHAUSTED);
+    /* C-core may end that connection too; the client then makes another. */
+    uint64_t until = now_ms() + WAIT_MS;
+    while (call("/t.T/Echo", span_str("x"), NULL) == CLIENT_UNAVAILABLE && now_ms() < until)
+        ;
+    assert_serving();
 }
 END_TEST
 
@@ -420,13 +436,12 @@ END_TEST
 
 START_TEST(an_unserved_stream_is_refused_before_its_request)
 {
-    struct err e;
-    struct client_stream *s;
     struct span message;
-    ck_assert_int_eq(client_stream_open(&s, f.client, "/t.T/Nothing", CALL_MS, &e), 0);
+    struct client_stream *s = open_stream("/t.T/Nothing");
     ck_assert_int_eq(client_stream_next(s, WAIT_MS, &message), CLIENT_ENDED);
     ck_assert_int_eq(client_stream_status(s, NULL), CLIENT_UNIMPLEMENTED);
     client_stream_close(s);
+    f.stream = NULL;
 }
 END_TEST
 
@@ -453,13 +468,13 @@ END_TEST
 static struct client_stream *ask_stream(uint32_t n, uint32_t bytes)
 {
     struct err e;
-    struct client_stream *s;
     uint8_t ask[8];
     be32_put(ask, n);
     be32_put(ask + 4, bytes);
-    ck_assert_int_eq(client_stream_open(&s, f.client, "/t.T/Stream", CALL_MS, &e), 0);
+    struct client_stream *s = open_stream("/t.T/Stream");
     ck_assert_int_eq(client_stream_send(s, span_of(ask, sizeof ask), &e), 0);
-    ck_assert_int_eq(client_stream_half_close(s, &e), 0);
+    int rc = client_stream_half_close(s, &e);
+    ck_assert_msg(rc == 0 || rc == ERR_CLOSED, "%s", e.msg); /* a short reply may be through */
     return s;
 }
 
@@ -477,6 +492,7 @@ START_TEST(a_stream_delivers_all_messages_in_order)
     ck_assert_int_eq(client_stream_next(s, WAIT_MS, &m), CLIENT_ENDED);
     ck_assert_int_eq(client_stream_status(s, NULL), CLIENT_OK);
     client_stream_close(s);
+    f.stream = NULL;
     await(&f.n_written, 1);
 }
 END_TEST
@@ -488,6 +504,7 @@ START_TEST(a_stream_may_be_empty)
     ck_assert_int_eq(client_stream_next(s, WAIT_MS, &m), CLIENT_ENDED);
     ck_assert_int_eq(client_stream_status(s, NULL), CLIENT_OK);
     client_stream_close(s);
+    f.stream = NULL;
 }
 END_TEST
 
@@ -500,7 +517,6 @@ START_TEST(each_lent_piece_is_released_once)
     while (client_stream_next(s, WAIT_MS, &m) == CLIENT_MESSAGE)
         ck_assert_uint_eq(m.len, 4 + BODY_BYTES);
     ck_assert_int_eq(client_stream_status(s, NULL), CLIENT_OK);
-    client_stream_close(s);
     close_client();
     stop_server();
     ck_assert_int_eq(f.n_released, N);
@@ -516,6 +532,7 @@ START_TEST(pieces_of_a_lost_stream_are_released)
     ck_assert_int_eq(client_stream_next(s, WAIT_MS, &m), CLIENT_MESSAGE);
     client_stream_cancel(s);
     client_stream_close(s);
+    f.stream = NULL;
     await(&f.n_ended, 1);
     await(&f.n_released, N);
     ck_assert_int_eq(f.n_written, 0);
@@ -528,10 +545,9 @@ END_TEST
 START_TEST(a_bidirectional_stream_answers_each_message)
 {
     struct err e;
-    struct client_stream *s;
     struct span m;
     char text[32];
-    ck_assert_int_eq(client_stream_open(&s, f.client, "/t.T/Chat", CALL_MS, &e), 0);
+    struct client_stream *s = open_stream("/t.T/Chat");
     for (int i = 0; i < 50; i++) {
         (void)snprintf(text, sizeof text, "line %d", i);
         ck_assert_int_eq(client_stream_send(s, span_str(text), &e), 0);
@@ -542,6 +558,7 @@ START_TEST(a_bidirectional_stream_answers_each_message)
     ck_assert_int_eq(client_stream_next(s, WAIT_MS, &m), CLIENT_ENDED);
     ck_assert_int_eq(client_stream_status(s, NULL), CLIENT_OK);
     client_stream_close(s);
+    f.stream = NULL;
     await(&f.n_written, 1);
 }
 END_TEST
