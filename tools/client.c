@@ -345,12 +345,16 @@ int client_call(struct client *c, const char *path, struct span request, uint64_
     return 0;
 }
 
-/* The part of gRPC's text behind the list of what was tried, which users need not read. */
+/* The part of gRPC's text behind what was tried and where, which users need not read. */
 static const char *last_cause(const char *text)
 {
-    static const char mark[] = "last error: ";
-    const char *cause = strstr(text, mark);
-    return cause ? cause + strlen(mark) : text;
+    static const char *const marks[] = {"last error: ", "Failed to connect to remote host: "};
+    for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++) {
+        const char *at = strstr(text, marks[i]);
+        if (at)
+            text = at + strlen(marks[i]);
+    }
+    return text;
 }
 
 int client_error(const struct client *c, const char *path, int status, const char *text,

@@ -295,6 +295,9 @@ int options_parse(const struct options *o, int argc, char **argv, int *ret_first
         return options_refuse(o, "%s is missing; see '%s --help'", o->operands, o->program);
     if (n_operands > o->max_operands)
         return options_refuse(o, "unexpected argument '%s'", argv[optind + o->max_operands]);
+    struct err e;
+    if (o->broker && options_broker_settle(o->broker, &e) < 0)
+        return options_refuse(o, "%s", e.msg);
     *ret_first = optind;
     return OPTIONS_RUN;
 }

@@ -30,12 +30,19 @@ struct option_spec {
     const char *const *choices; /* ends in NULL */
 };
 
+/* Which broker: what --endpoint and --tls say. */
+struct options_broker {
+    const char *endpoint; /* HOST:PORT */
+    bool tls;
+};
+
 struct options {
     const char *program;             /* "sluice pub" */
     const char *operands;            /* "TOPIC", or "" */
     const char *summary;             /* one or two sentences */
     const struct option_spec *specs; /* ends in a spec without a name */
     int min_operands, max_operands;
+    struct options_broker *broker; /* settled after parsing; NULL: the command needs none */
 };
 
 /* Fills in defaults, then the command line. Returns OPTIONS_RUN with the operands moved to
@@ -61,12 +68,6 @@ int options_duration(const char *text, uint64_t min_ms, uint64_t max_ms, uint64_
 /* ---- the broker ---- */
 
 #define OPTIONS_ENDPOINT "127.0.0.1:8081"
-
-/* What --endpoint and --tls say. */
-struct options_broker {
-    const char *endpoint; /* HOST:PORT */
-    bool tls;
-};
 
 /* The two specs every command that talks to a broker lists first. */
 #define OPTIONS_BROKER(b)                                                                          \
