@@ -1,0 +1,191 @@
+/* `sluice sub`: print and acknowledge the messages of a topic. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "base/io.h"
+#include "tools/command.h"
+#include "tools/message_print.h"
+#include "tools/options.h"
+#include "tools/subscriber.h"
+#include "tools/wire.h"
+
+#define MAX_MESSAGES UINT64_C(1000000000000)
+#define MAX_TIMEOUT_MS UINT64_C(86400000)
+
+struct sub {
+    struct options_broker broker;
+    struct subscriber_options what;
+    struct start_at start;
+    const char *from;
+    uint64_t max; /* 0: no limit */
+    uint64_t timeout_ms;
+    bool follow, json;
+};
+
+/* Set by the signal handler, read by the loop: a lone flag, so relaxed is enough. */
+static atomic_int stop_requested;
+
+static void on_signal(int number)
+{
+    (void)number;
+    atomic_store_explicit(&stop_requested, 1, memory_order_relaxed);
+}
+
+static bool is_stopped(void)
+{
+    return atomic_load_explicit(&stop_requested, memory_order_relaxed) != 0;
+}
+
+/* An interrupt ends the loop, so that the group we made is removed; a closed pipe is a failed
+ * write. */
+static void catch_signals(void)
+{
+    struct sigaction stop = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    (void)sigemptyset(&stop.sa_mask);
+    (void)sigaction(SIGINT, &stop, NULL);
+    (void)sigaction(SIGTERM, &stop, NULL);
+    (void)sigaction(SIGPIPE, &ignore, NULL);
+}
+
+static int print_message(void *arg, const Apache__Rocketmq__V2__Message *m, struct err *e)
+{
+    const struct sub *sub = arg;
+    int rc = message_check(m, e);
+    if (rc < 0)
+        return rc;
+    return sub->json ? message_print_json(m, e) : message_print_text(m, e);
+}
+
+static uint64_t idle_end(const struct sub *sub)
+{
+    return sub->follow ? UINT64_MAX : subscriber_now_ms() + sub->timeout_ms;
+}
+
+static uint32_t batch_of(uint64_t left)
+{
+    return left < SUBSCRIBER_MAX_BATCH ? (uint32_t)left : SUBSCRIBER_MAX_BATCH;
+}
+
+/* Receives until enough came, nothing came for long enough, or somebody stops us. */
+static int receive_all(struct subscriber *s, struct sub *sub, struct err *e)
+{
+    uint64_t n = 0;
+    uint64_t until_ms = idle_end(sub);
+    int rc = 0;
+    while (rc == 0 && !is_stopped() && (sub->max == 0 || n < sub->max)) {
+        const struct subscriber_receive r = {
+            .max = batch_of(sub->max ? sub->max - n : SUBSCRIBER_MAX_BATCH),
+            .until_ms = until_ms,
+            .fn = print_message,
+            .arg = sub,
+        };
+        uint64_t n_now;
+        rc = subscriber_receive(s, &r, &n_now, e);
+        n += n_now;
+        if (n_now > 0)
+            until_ms = idle_end(sub);
+        else if (subscriber_now_ms() >= until_ms)
+            break;
+    }
+    return rc;
+}
+
+static int subscribe(struct sub *sub, struct err *e)
+{
+    struct client *c = NULL;
+    struct subscriber *s = NULL;
+    int rc = wire_connect(&c, &sub->broker, e);
+    if (rc == 0)
+        rc = subscriber_open(&s, c, &sub->what, e);
+    if (rc == 0)
+        rc = receive_all(s, sub, e);
+    struct err later; /* the first error is the one to tell */
+    int close_rc = subscriber_close(s, rc < 0 ? &later : e);
+    client_close(c);
+    return rc < 0 ? rc : close_rc;
+}
+
+static int settle_start(struct sub *sub, struct err *e)
+{
+    struct io *io = io_posix();
+    if (!sub->from)
+        return 0;
+    int rc = start_at_parse(sub->from, io->now_ms(io), &sub->start, e);
+    if (rc == 0)
+        sub->what.from = &sub->start;
+    return rc;
+}
+
+int cmd_sub(int argc, char **argv)
+{
+    struct sub sub = {.what = {.is_stopped = is_stopped}};
+    const struct option_spec specs[] = {
+        OPTIONS_BROKER(&sub.broker),
+        {.name = "tag",
+         .kind = OPTION_TEXT,
+         .ret = &sub.what.expression,
+         .value = "EXPR",
+         .fallback = "*",
+         .help = "tags to receive, such as 'TagA || TagC'"},
+        {.name = "group",
+         .kind = OPTION_TEXT,
+         .ret = &sub.what.group,
+         .value = "GROUP",
+         .help = "consumer group (default: one of its own, removed at the end)"},
+        {.name = "from",
+         .kind = OPTION_TEXT,
+         .ret = &sub.from,
+         .value = "WHERE",
+         .help = "earliest, latest, an offset, a time (UTC) or a duration ago\n"
+                 "                            (default: where --group stands, else earliest)"},
+        {.name = "max",
+         .kind = OPTION_NUMBER,
+         .ret = &sub.max,
+         .value = "N",
+         .help = "end after N messages (default: no limit)",
+         .min = 1,
+         .max = MAX_MESSAGES},
+        {.name = "timeout",
+         .kind = OPTION_DURATION,
+         .ret = &sub.timeout_ms,
+         .value = "TIME",
+         .fallback = "20s",
+         .help = "end when nothing came for that long",
+         .min = 1,
+         .max = MAX_TIMEOUT_MS},
+        {.name = "follow",
+         .kind = OPTION_FLAG,
+         .ret = &sub.follow,
+         .help = "never end by time (default: --timeout counts)"},
+        {.name = "json",
+         .kind = OPTION_FLAG,
+         .ret = &sub.json,
+         .help = "one JSON object a line (default: offset, queue, tag, keys, body)"},
+        {0},
+    };
+    const struct options o = {
+        .program = "sluice sub",
+        .operands = "TOPIC",
+        .summary = "Subscribes to a topic: prints a line for each message and acknowledges it.",
+        .specs = specs,
+        .min_operands = 1,
+        .max_operands = 1,
+        .broker = &sub.broker,
+    };
+    int first;
+    int rc = options_parse(&o, argc, argv, &first);
+    if (rc != OPTIONS_RUN)
+        return rc;
+    struct err e;
+    if (settle_start(&sub, &e) < 0)
+        return options_refuse(&o, "option '--from': %s", e.msg);
+    sub.what.topic = argv[first];
+    catch_signals();
+    rc = subscribe(&sub, &e);
+    return rc < 0 ? command_failed(o.program, &e) : COMMAND_OK;
+}
