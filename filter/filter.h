@@ -13,8 +13,8 @@
 struct filter;
 
 /* Compiles a tag expression: tags separated by "||", blanks around each trimmed, empty ones
- * dropped; "*" or an empty expression matches everything (rocketmq-grpc 5.5 and 14). ERR_INVAL: only
- * separators; ERR_TOOBIG: over 64 KiB. `expr` need not outlive the call. */
+ * dropped; "*" or an empty expression matches everything (rocketmq-grpc 5.5 and 14). ERR_INVAL:
+ * only separators; ERR_TOOBIG: over 64 KiB. `expr` need not outlive the call. */
 int filter_compile_tags(struct filter **ret_filter, struct span expr, struct err *e) MUST_CHECK;
 
 void filter_free(struct filter *f); /* NULL is fine */
