@@ -291,6 +291,29 @@ enum record_check record_decode(struct span bytes, uint64_t expect_log_off,
     return RECORD_OK;
 }
 
+/* The magics differ in their first bytes from most others, so most positions cost one compare. */
+static bool is_magic(const uint8_t *p)
+{
+    if (*p != STORE_MAGIC_V1 >> 24 && *p != STORE_MAGIC_BLANK >> 24)
+        return false;
+    uint32_t magic = be32_get(p);
+    return magic == STORE_MAGIC_V1 || magic == STORE_MAGIC_V2 || magic == STORE_MAGIC_BLANK;
+}
+
+size_t record_find(struct span bytes, uint64_t log_off, size_t from)
+{
+    for (size_t i = from; bytes.len >= FORMAT_FILLER_BYTES && i <= bytes.len - FORMAT_FILLER_BYTES;
+         i++) {
+        if (!is_magic(bytes.ptr + i + FORMAT_AT_MAGIC))
+            continue;
+        struct store_record rec;
+        struct span rest = span_of(bytes.ptr + i, bytes.len - i);
+        if (record_decode(rest, log_off + i, &rec, /* ret_why = */ NULL) != RECORD_BAD)
+            return i;
+    }
+    return bytes.len;
+}
+
 /* ---- properties ---- */
 
 /* Cuts the text before the next pair separator off `*rest`. */

@@ -61,6 +61,11 @@ enum record_check {
 enum record_check record_decode(struct span bytes, uint64_t expect_log_off,
                                 struct store_record *ret, const char **ret_why);
 
+/* The first place at or behind `from` in `bytes` where a record or filler may start, to go on
+ * behind damage: record_decode gives OK, BLANK or SHORT there. `log_off` is that of byte 0.
+ * bytes.len when there is none; a magic cut by the end of `bytes` is not seen. */
+size_t record_find(struct span bytes, uint64_t log_off, size_t from);
+
 /* The tag code of a consume-queue entry: jhash of TAGS, sign-extended, 0 without; for a delayed
  * record of the schedule topic the time of its delivery (rocketmq-store 2.11). */
 int64_t record_tag_code(const struct store_record *rec);

@@ -273,7 +273,7 @@ enum store_walk_kind {
     STORE_WALK_RECORD,
     STORE_WALK_FILLER, /* the blank end of a file */
     STORE_WALK_DAMAGE, /* bytes passed over: `why` says what failed */
-    STORE_WALK_END,    /* behind the last record: zeros or the end of the file */
+    STORE_WALK_END,    /* behind the last record of all files: zeros or the end of the file */
 };
 
 struct store_walk_item {
@@ -287,11 +287,13 @@ struct store_walk_item {
 
 /* Opens a commit-log file, a commitlog folder or a store root. `file_bytes` 0: taken from the
  * files. Files are read with pread in pieces, never mapped, so a file cut meanwhile is an error
- * and not a fault. ERR_NOTFOUND; ERR_UNSUPPORTED: it is none of the three. */
+ * and not a fault. The position of a lone file is its name, or else what its first record says.
+ * ERR_NOTFOUND; ERR_UNSUPPORTED: it is none of the three. */
 int store_walk_open(struct store_walk **ret_walk, const char *path, uint64_t file_bytes,
                     struct io *io, struct err *e) MUST_CHECK;
 
-/* The next item in physical order. After END of the last file it repeats END. */
+/* The next item in physical order; items adjoin. END repeats: nothing but zeros lies behind it, as far
+ * as was written when it was reached. */
 int store_walk_next(struct store_walk *w, struct store_walk_item *ret, struct err *e) MUST_CHECK;
 
 void store_walk_close(struct store_walk *w); /* NULL is fine */
