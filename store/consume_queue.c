@@ -1,0 +1,381 @@
+/* One consume queue. Entry n is at byte 20 n, in files of equal length made as they are needed.
+ *
+ * Entries in [min_off, end_off) never change and are read without a lock (I2); the dispatcher alone
+ * writes behind end_off, into blocks allocated a step ahead (I4), and then publishes. Bytes behind
+ * end_off are zero, which is how a load finds the end. All of it is derived from the log (I6): a
+ * crash may lose any entry that was not flushed. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/consume_queue.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/format.h"
+#include "store/record.h"
+
+enum {
+    ALLOCATE_STEP_BYTES = 256 * 1024, /* 13,107 entries: one call to the file system for each */
+    FILL_MAX = 1 << 20,               /* a wider hole is a damaged number, not lost records */
+};
+
+int consume_queue_new(struct consume_queue **ret_q, struct span topic, int32_t queue_id,
+                      const char *folder, uint64_t file_bytes, struct io *io,
+                      struct reclaimer *reclaimer, struct err *e)
+{
+    struct consume_queue *q = calloc(1, sizeof *q);
+    uint8_t *name = malloc(topic.len + 1);
+    if (!q || !name) {
+        free(q);
+        free(name);
+        return err_set(e, ERR_NOMEM, "describe queue '%s'", folder);
+    }
+    memcpy(name, topic.ptr, topic.len);
+    name[topic.len] = '\0';
+    q->topic = span_of(name, topic.len);
+    q->queue_id = queue_id;
+    atomic_init(&q->n_refs, 1);
+    int rc = mapped_files_init(&q->files, io, folder, file_bytes, MAPPED_WRITE, reclaimer, e);
+    if (rc < 0) {
+        free(name);
+        free(q);
+        return rc;
+    }
+    *ret_q = q;
+    return 0;
+}
+
+void consume_queue_ref(struct consume_queue *q)
+{
+    atomic_fetch_add_explicit(&q->n_refs, 1, memory_order_relaxed); /* the caller has one */
+}
+
+void consume_queue_unref(struct consume_queue *q)
+{
+    if (!q || atomic_fetch_sub_explicit(&q->n_refs, 1, memory_order_acq_rel) != 1)
+        return;
+    mapped_file_unpin(q->tail);
+    mapped_files_fini(&q->files);
+    free((void *)(uintptr_t)q->topic.ptr); /* ours; the span is const for its readers */
+    free(q);
+}
+
+static uint64_t load_end(const struct consume_queue *q)
+{
+    return atomic_load_explicit(&q->end_off, memory_order_acquire);
+}
+
+/* ---- reading ---- */
+
+int consume_queue_read(struct consume_queue *q, uint64_t queue_off,
+                       struct store_queue_entry *entries, size_t n, size_t *ret_n, struct err *e)
+{
+    uint64_t end = load_end(q);
+    if (queue_off >= end) {
+        *ret_n = 0;
+        return 0;
+    }
+    struct mapped_file *f;
+    uint64_t at = queue_off * STORE_QUEUE_ENTRY_BYTES;
+    int rc = mapped_files_pin(&q->files, at, &f, e);
+    if (rc < 0)
+        return rc;
+    uint64_t in_file = (f->start + f->bytes - at) / STORE_QUEUE_ENTRY_BYTES;
+    if (n > in_file)
+        n = in_file;
+    if (n > end - queue_off)
+        n = end - queue_off;
+    const uint8_t *p = f->base + (at - f->start);
+    for (size_t i = 0; i < n; i++, p += STORE_QUEUE_ENTRY_BYTES)
+        if (!store_queue_entry_decode(p, &entries[i]))
+            entries[i] = (struct store_queue_entry){.size = FORMAT_PRE_BLANK_SIZE};
+    mapped_file_unpin(f);
+    *ret_n = n;
+    return 0;
+}
+
+/* ---- loading and cutting ---- */
+
+/* Whether the file's entry at byte `at` of the queue is there and points below `below_log_off`. */
+static int entry_holds(struct consume_queue *q, uint64_t at, uint64_t below_log_off,
+                       bool *ret_holds, struct err *e)
+{
+    struct mapped_file *f;
+    int rc = mapped_files_pin(&q->files, at, &f, e);
+    if (rc < 0)
+        return rc;
+    struct store_queue_entry entry;
+    *ret_holds = store_queue_entry_decode(f->base + (at - f->start), &entry) &&
+                 entry.log_off < below_log_off;
+    mapped_file_unpin(f);
+    return 0;
+}
+
+/* The end of the believed entries in [lo, hi): they come first, so halving finds it. */
+static int find_end(struct consume_queue *q, uint64_t lo, uint64_t hi, uint64_t below_log_off,
+                    uint64_t *ret_end, struct err *e)
+{
+    while (lo < hi) {
+        uint64_t mid = lo + (hi - lo) / 2;
+        bool holds;
+        int rc = entry_holds(q, mid * STORE_QUEUE_ENTRY_BYTES, below_log_off, &holds, e);
+        if (rc < 0)
+            return rc;
+        if (holds)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    *ret_end = lo;
+    return 0;
+}
+
+/* Moves `*first` over the entries of a first file that stand for numbers before the queue began. */
+static int pass_pre_blanks(struct consume_queue *q, uint64_t *first, uint64_t end, struct err *e)
+{
+    for (; *first < end; ++*first) {
+        struct store_queue_entry entry;
+        size_t n;
+        int rc = consume_queue_read(q, *first, &entry, 1, &n, e);
+        if (rc < 0)
+            return rc;
+        if (consume_queue_is_real(&entry))
+            return 0;
+    }
+    return 0;
+}
+
+static bool is_zero(const uint8_t *p, uint64_t len)
+{
+    return len == 0 || (p[0] == 0 && memcmp(p, p + 1, len - 1) == 0);
+}
+
+/* Zeroes what lies behind `end` in its file and drops the files behind that. */
+static int clear_behind(struct consume_queue *q, uint64_t end, struct err *e)
+{
+    uint64_t at = end * STORE_QUEUE_ENTRY_BYTES, start, files_end;
+    mapped_file_unpin(q->tail);
+    q->tail = NULL;
+    mapped_files_bounds(&q->files, &start, &files_end);
+    if (at >= files_end)
+        return 0;
+    struct mapped_file *f;
+    int rc = mapped_files_pin(&q->files, at, &f, e);
+    if (rc < 0)
+        return rc;
+    uint64_t from = at - f->start, keep_to = f->start + f->bytes;
+    if (!is_zero(f->base + from, f->bytes - from)) {
+        rc = mapped_file_allocate(f, f->bytes, e); /* I4 */
+        if (rc == 0)
+            memset(f->base + from, 0, f->bytes - from);
+    }
+    mapped_file_unpin(f);
+    if (rc < 0)
+        return rc;
+    return mapped_files_drop_from(&q->files, keep_to, e);
+}
+
+static void set_bounds(struct consume_queue *q, uint64_t min_off, uint64_t end_off)
+{
+    atomic_store_explicit(&q->min_off, min_off, memory_order_release);
+    atomic_store_explicit(&q->end_off, end_off, memory_order_release);
+    if (q->flushed_off > end_off)
+        q->flushed_off = end_off;
+}
+
+int consume_queue_load(struct consume_queue *q, uint64_t below_log_off, struct err *e)
+{
+    int rc = mapped_files_load(&q->files, e);
+    if (rc < 0)
+        return rc;
+    uint64_t start, files_end, end;
+    mapped_files_bounds(&q->files, &start, &files_end);
+    uint64_t first = start / STORE_QUEUE_ENTRY_BYTES;
+    rc = find_end(q, first, files_end / STORE_QUEUE_ENTRY_BYTES, below_log_off, &end, e);
+    if (rc < 0)
+        return rc;
+    q->flushed_off = end;
+    set_bounds(q, first, end);
+    rc = clear_behind(q, end, e);
+    if (rc == 0)
+        rc = pass_pre_blanks(q, &first, end, e);
+    if (rc == 0)
+        set_bounds(q, first, end);
+    return rc;
+}
+
+int consume_queue_cut(struct consume_queue *q, uint64_t log_off, struct err *e)
+{
+    uint64_t min_off = atomic_load_explicit(&q->min_off, memory_order_acquire), end;
+    int rc = find_end(q, min_off, load_end(q), log_off, &end, e);
+    if (rc < 0 || end == load_end(q))
+        return rc;
+    set_bounds(q, min_off, end);
+    return clear_behind(q, end, e);
+}
+
+/* ---- writing ---- */
+
+/* Makes q->tail the file that holds byte `at`, with blocks under the entry there. */
+static int reach(struct consume_queue *q, uint64_t at, struct err *e)
+{
+    struct mapped_file *f = q->tail;
+    uint64_t file_bytes = q->files.file_bytes;
+    if (!f || at < f->start || at - f->start >= file_bytes) {
+        uint64_t start, end;
+        mapped_files_bounds(&q->files, &start, &end);
+        if (at >= end) {
+            int rc = io_make_dirs(q->files.io, q->files.folder, e);
+            if (rc < 0)
+                return rc;
+            uint64_t step = file_bytes < ALLOCATE_STEP_BYTES ? file_bytes : ALLOCATE_STEP_BYTES;
+            rc = mapped_file_create(&f, q->files.io, q->files.folder, at - at % file_bytes,
+                                    file_bytes, step, e);
+            if (rc == 0 && (rc = mapped_files_add(&q->files, f, e)) < 0)
+                mapped_file_free(f);
+            if (rc < 0)
+                return rc;
+        }
+        int rc = mapped_files_pin(&q->files, at, &f, e);
+        if (rc < 0)
+            return rc;
+        mapped_file_unpin(q->tail);
+        q->tail = f;
+    }
+    uint64_t need = at - f->start + STORE_QUEUE_ENTRY_BYTES;
+    if (need <= atomic_load_explicit(&f->allocated, memory_order_acquire))
+        return 0;
+    uint64_t upto = (need / ALLOCATE_STEP_BYTES + 1) * ALLOCATE_STEP_BYTES;
+    return mapped_file_allocate(f, upto < file_bytes ? upto : file_bytes, e); /* I4 */
+}
+
+static int write_entry(struct consume_queue *q, uint64_t queue_off,
+                       const struct store_queue_entry *entry, struct err *e)
+{
+    uint64_t at = queue_off * STORE_QUEUE_ENTRY_BYTES;
+    int rc = reach(q, at, e);
+    if (rc < 0)
+        return rc;
+    record_queue_entry_encode(q->tail->base + (at - q->tail->start), entry);
+    return 0;
+}
+
+/* An empty queue without files begins at `queue_off`: numbers before it in the first file are
+ * marked as such (rocketmq-store 3.2). */
+static int begin(struct consume_queue *q, uint64_t queue_off, struct err *e)
+{
+    static const struct store_queue_entry pre_blank = {.size = FORMAT_PRE_BLANK_SIZE};
+    uint64_t per_file = q->files.file_bytes / STORE_QUEUE_ENTRY_BYTES;
+    for (uint64_t at = queue_off - queue_off % per_file; at < queue_off; at++) {
+        int rc = write_entry(q, at, &pre_blank, e);
+        if (rc < 0)
+            return rc;
+    }
+    set_bounds(q, queue_off, queue_off);
+    return 0;
+}
+
+static int start_again(struct consume_queue *q, struct err *e)
+{
+    mapped_file_unpin(q->tail);
+    q->tail = NULL;
+    set_bounds(q, 0, 0);
+    return mapped_files_drop_from(&q->files, 0, e);
+}
+
+/* Whether a record at `log_off` with a number the queue has already is of a later life of the
+ * topic: in the log, numbers of one life only rise. */
+static int is_later_life(struct consume_queue *q, uint64_t log_off, bool *ret_is, struct err *e)
+{
+    struct store_queue_entry last = {0};
+    for (uint64_t at = load_end(q); at > atomic_load_explicit(&q->min_off, memory_order_acquire);) {
+        size_t n;
+        int rc = consume_queue_read(q, --at, &last, 1, &n, e);
+        if (rc < 0)
+            return rc;
+        if (consume_queue_is_real(&last))
+            break;
+    }
+    *ret_is = consume_queue_is_real(&last) && log_off > last.log_off;
+    return 0;
+}
+
+static bool has_files(struct consume_queue *q)
+{
+    uint64_t start, end;
+    mapped_files_bounds(&q->files, &start, &end);
+    return end != 0;
+}
+
+int consume_queue_put(struct consume_queue *q, uint64_t queue_off,
+                      const struct store_queue_entry *entry, enum queue_put *ret, struct err *e)
+{
+    int rc = 0;
+    if (queue_off >= INT64_MAX / STORE_QUEUE_ENTRY_BYTES)
+        return err_set(e, ERR_CORRUPT, "queue a record as number %" PRIu64, queue_off);
+    if (queue_off < load_end(q)) {
+        bool is_later = false;
+        rc = is_later_life(q, entry->log_off, &is_later, e);
+        if (rc < 0 || !is_later) {
+            *ret = QUEUE_PUT_ALREADY;
+            return rc;
+        }
+        rc = start_again(q, e);
+    }
+    if (rc == 0 && queue_off != load_end(q)) {
+        if (has_files(q)) {
+            *ret = QUEUE_PUT_AHEAD;
+            return 0;
+        }
+        rc = begin(q, queue_off, e);
+    }
+    if (rc == 0)
+        rc = write_entry(q, queue_off, entry, e);
+    if (rc < 0)
+        return err_wrap(e, "queue record %" PRIu64 " of '%s'", entry->log_off, q->files.folder);
+    /* pairs with the acquire in load_end of any reader (I2) */
+    atomic_store_explicit(&q->end_off, queue_off + 1, memory_order_release);
+    *ret = QUEUE_PUT_NEW;
+    return 0;
+}
+
+int consume_queue_fill(struct consume_queue *q, uint64_t queue_off, struct err *e)
+{
+    static const struct store_queue_entry lost = {.size = FORMAT_PRE_BLANK_SIZE};
+    uint64_t end = load_end(q);
+    if (queue_off < end || queue_off - end > FILL_MAX)
+        return err_set(e, ERR_CORRUPT,
+                       "fill '%s' from %" PRIu64 " to %" PRIu64 ": too wide to be lost records",
+                       q->files.folder, end, queue_off);
+    for (; end < queue_off; end++) {
+        int rc = write_entry(q, end, &lost, e);
+        if (rc < 0)
+            return rc;
+        atomic_store_explicit(&q->end_off, end + 1, memory_order_release); /* see put */
+    }
+    return 0;
+}
+
+/* ---- flushing ---- */
+
+int consume_queue_flush(struct consume_queue *q, uint64_t *ret_bytes, struct err *e)
+{
+    uint64_t end = load_end(q) * STORE_QUEUE_ENTRY_BYTES;
+    uint64_t at = q->flushed_off * STORE_QUEUE_ENTRY_BYTES;
+    *ret_bytes = at < end ? end - at : 0;
+    while (at < end) {
+        struct mapped_file *f;
+        int rc = mapped_files_pin(&q->files, at, &f, e);
+        if (rc < 0)
+            return rc;
+        uint64_t upto = f->start + f->bytes < end ? f->start + f->bytes : end;
+        rc = mapped_file_sync(f, at - f->start, upto - f->start, e);
+        mapped_file_unpin(f);
+        if (rc < 0)
+            return rc;
+        at = upto;
+    }
+    q->flushed_off = end / STORE_QUEUE_ENTRY_BYTES;
+    return 0;
+}

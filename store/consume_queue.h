@@ -1,0 +1,88 @@
+/* One consume queue: 20-byte entries that point at the records of one topic and queue id. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORE_CONSUME_QUEUE_H
+#define STORE_CONSUME_QUEUE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "store/mapped_files.h"
+#include "store/store.h"
+
+/* The appender's side of a queue. Guarded by LOCK_APPEND. */
+struct queue_seq {
+    uint64_t next_off; /* queue_off of the next record */
+    bool dropped;      /* its topic is being deleted: nothing is appended any more */
+};
+
+struct consume_queue {
+    /* set before shared, then constant */
+    struct span topic; /* owned */
+    int32_t queue_id;
+    struct mapped_files files; /* positions are bytes: 20 * queue_off */
+    struct queue_seq seq;
+    /* dispatcher only (recovery before it starts) */
+    struct mapped_file *tail; /* the file written to, pinned; may be NULL */
+    uint64_t flushed_off;     /* flusher only: entries below it are on disk */
+    /* atomic: stored by the dispatcher (release), loaded by any reader (acquire) -- I2 */
+    _Atomic uint64_t min_off; /* first entry */
+    _Atomic uint64_t end_off; /* one past the last */
+    _Atomic bool is_gone;    /* release when it leaves the table, acquire by who kept a reference */
+    _Atomic uint32_t n_refs; /* the table's, and each user's: relaxed up, acq_rel down */
+};
+
+/* `folder` is consumequeue/<topic>/<queue id>; nothing is made on disk. The caller has the one
+ * reference. */
+int consume_queue_new(struct consume_queue **ret_q, struct span topic, int32_t queue_id,
+                      const char *folder, uint64_t file_bytes, struct io *io,
+                      struct reclaimer *reclaimer, struct err *e) MUST_CHECK;
+
+void consume_queue_ref(struct consume_queue *q);
+void consume_queue_unref(struct consume_queue *q); /* NULL is fine */
+
+/* Lists the files and finds the first entry and the end: entries at `below_log_off` and behind are
+ * not believed and will be written again. */
+int consume_queue_load(struct consume_queue *q, uint64_t below_log_off, struct err *e) MUST_CHECK;
+
+/* Cuts off every entry at or behind `log_off`. Thread: recovery. */
+int consume_queue_cut(struct consume_queue *q, uint64_t log_off, struct err *e) MUST_CHECK;
+
+enum queue_put {
+    QUEUE_PUT_NEW,     /* written */
+    QUEUE_PUT_ALREADY, /* it was there: nothing written */
+    QUEUE_PUT_AHEAD,   /* the entries before it are missing: nothing written */
+};
+
+/* Writes the entry of `queue_off`; doing it twice is fine. An entry behind a hole yields AHEAD; the
+ * first entry of an empty queue may have any number. When `queue_off` is in the queue but the
+ * record lies behind all it points to, the topic was deleted and made anew: the queue starts again.
+ * ERR_NOSPACE and other errors leave the queue as it was. Thread: dispatcher or recovery. */
+int consume_queue_put(struct consume_queue *q, uint64_t queue_off,
+                      const struct store_queue_entry *entry, enum queue_put *ret,
+                      struct err *e) MUST_CHECK;
+
+/* Fills the numbers up to `queue_off` with entries that match no record (rocketmq-store 3.2): what
+ * they pointed at is lost. ERR_CORRUPT over a bound. Thread: dispatcher or recovery. */
+int consume_queue_fill(struct consume_queue *q, uint64_t queue_off, struct err *e) MUST_CHECK;
+
+static inline bool consume_queue_is_gone(const struct consume_queue *q)
+{
+    return atomic_load_explicit(&q->is_gone, memory_order_acquire); /* see the struct */
+}
+
+/* Whether an entry points at a record. */
+static inline bool consume_queue_is_real(const struct store_queue_entry *entry)
+{
+    return entry->size != 0x7fffffff; /* pre-blank: rocketmq-store 3.2 */
+}
+
+/* Copies up to `n` entries from `queue_off` on, as many as lie in one file; 0 at the end. */
+int consume_queue_read(struct consume_queue *q, uint64_t queue_off,
+                       struct store_queue_entry *entries, size_t n, size_t *ret_n,
+                       struct err *e) MUST_CHECK;
+
+/* Makes every entry durable. Thread: flusher. */
+int consume_queue_flush(struct consume_queue *q, uint64_t *ret_bytes, struct err *e) MUST_CHECK;
+
+#endif

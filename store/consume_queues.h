@@ -1,0 +1,57 @@
+/* The table of consume queues by topic and queue id, and the folder they lie in. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORE_CONSUME_QUEUES_H
+#define STORE_CONSUME_QUEUES_H
+
+#include "base/lock.h"
+#include "base/map.h"
+#include "store/consume_queue.h"
+
+struct consume_queues {
+    /* set before shared, then constant */
+    struct io *io;
+    char *folder; /* <root>/consumequeue */
+    uint64_t file_bytes;
+    struct reclaimer *reclaimer;
+    struct map batch_topics; /* topics whose queues have another layout (rocketmq-store 3.5) */
+    struct lock lock;        /* LOCK_QUEUES */
+    /* guarded by lock */
+    struct map queues; /* key: topic and queue id; one reference each */
+};
+
+int consume_queues_init(struct consume_queues *t, struct io *io, const char *root,
+                        uint64_t file_bytes, struct reclaimer *reclaimer, struct err *e) MUST_CHECK;
+void consume_queues_fini(struct consume_queues *t); /* zeroed memory is fine */
+
+/* Lists what is on disk; see consume_queue_load. */
+int consume_queues_load(struct consume_queues *t, uint64_t below_log_off, struct err *e) MUST_CHECK;
+
+/* A new reference, or NULL when there is no such queue. Thread: any. */
+struct consume_queue *consume_queues_get(struct consume_queues *t, struct span topic,
+                                         int32_t queue_id);
+
+/* The same, making it (in memory only) when there is none. */
+int consume_queues_get_or_make(struct consume_queues *t, struct span topic, int32_t queue_id,
+                               struct consume_queue **ret_q, struct err *e) MUST_CHECK;
+
+/* Whether the topic's queues are in RocketMQ's batch layout, which is left alone. */
+bool consume_queues_is_batch(const struct consume_queues *t, struct span topic);
+
+struct queue_list {
+    struct consume_queue **queues; /* one reference each */
+    size_t n;
+};
+
+/* References to all queues, or to those of one topic (`topic.len` 0: all). Free with
+ * queue_list_fini. */
+int consume_queues_list(struct consume_queues *t, struct span topic, struct queue_list *ret,
+                        struct err *e) MUST_CHECK;
+void queue_list_fini(struct queue_list *l);
+
+/* Takes the queue out of the table and removes its files and folder. */
+int consume_queues_drop(struct consume_queues *t, struct consume_queue *q,
+                        struct err *e) MUST_CHECK;
+
+size_t consume_queues_count(struct consume_queues *t);
+
+#endif
