@@ -1,0 +1,288 @@
+/* The append path.
+ *
+ * Under LOCK_APPEND: look whether the record fits into populated pages of the active file, roll to
+ * the file made ready when it does not, number and copy the record, publish. No system call but the
+ * clock, no allocation, no I/O (I7); who finds no room leaves the lock and waits for the allocator.
+ * tail is what is reserved; it equals published outside the lock, and both stay at or below the
+ * populated mark of the active file (I1), but for a window that shrinks at that moment.
+ *
+ * A record is believed by recovery only with its own position in it, and that is stored last: a
+ * process that dies at any instruction leaves a whole record or none (I5). A roll leaves the filler
+ * at the end of the old file; a crash between the two leaves the filler alone, which is fine. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/commit_log.h"
+
+#include <assert.h>
+#include <inttypes.h>
+
+#include "store/format.h"
+#include "store/record.h"
+
+int commit_log_init(struct commit_log *log, const struct commit_log_options *opt, struct io *io,
+                    struct reclaimer *reclaimer, struct err *e)
+{
+    *log = (struct commit_log){
+        .io = io,
+        .file_bytes = opt->file_bytes,
+        .max_message_bytes = opt->max_message_bytes,
+        .host = opt->host,
+    };
+    int rc =
+        mapped_files_init(&log->files, io, opt->folder, opt->file_bytes, MAPPED_READ, reclaimer, e);
+    if (rc < 0)
+        return rc;
+    lock_init(&log->lock, LOCK_APPEND);
+    uint64_t record_max = (uint64_t)opt->max_message_bytes + FORMAT_RECORD_OVERHEAD;
+    uint64_t window = opt->window_bytes > record_max ? opt->window_bytes : record_max;
+    uint64_t idle_window = window / 4 > record_max ? window / 4 : record_max;
+    allocator_init(&log->allocator, &log->files, &log->published, window, idle_window);
+    rc = io_make_dirs(io, opt->folder, e);
+    if (rc == 0)
+        rc = mapped_files_load(&log->files, e);
+    if (rc < 0)
+        commit_log_fini(log);
+    return rc;
+}
+
+void commit_log_fini(struct commit_log *log)
+{
+    if (!log->files.folder)
+        return;
+    allocator_fini(&log->allocator);
+    mapped_files_fini(&log->files);
+    lock_fini(&log->lock);
+}
+
+/* ---- start and stop ---- */
+
+static int find_active(struct commit_log *log, uint64_t tail, struct mapped_file **ret_file,
+                       struct err *e)
+{
+    uint64_t start, end;
+    mapped_files_bounds(&log->files, &start, &end);
+    if (tail < end)
+        return mapped_files_pin(&log->files, tail, ret_file, e);
+    struct mapped_file *f;
+    int rc = mapped_file_create(&f, log->io, log->files.folder, tail, log->file_bytes,
+                                log->file_bytes, e);
+    if (rc < 0)
+        return rc;
+    rc = mapped_files_add(&log->files, f, e);
+    if (rc < 0) {
+        (void)log->io->unlink(log->io, f->path); /* the failure before is the one to tell */
+        mapped_file_free(f);
+        return rc;
+    }
+    mapped_file_pin(f);
+    *ret_file = f;
+    return 0;
+}
+
+int commit_log_begin(struct commit_log *log, uint64_t tail, uint64_t last_ms, struct err *e)
+{
+    uint64_t file_end = tail - tail % log->file_bytes + log->file_bytes;
+    struct mapped_file *f;
+    int rc = mapped_files_drop_from(&log->files, tail % log->file_bytes ? file_end : tail, e);
+    if (rc == 0)
+        rc = find_active(log, tail, &f, e);
+    if (rc < 0)
+        return rc;
+    mapped_file_unpin(f); /* nobody else is here yet, and the mapping may have to change */
+    rc = mapped_file_map(f, MAPPED_WRITE, e);
+    if (rc == 0)
+        rc = mapped_file_allocate(f, f->bytes, e); /* RocketMQ leaves holes (I4) */
+    if (rc == 0)
+        rc = allocator_begin(&log->allocator, f, tail, e);
+    if (rc < 0)
+        return rc;
+    mapped_file_pin(f);
+    log->active = f;
+    log->tail = tail;
+    log->last_ms = last_ms;
+    atomic_store_explicit(&log->published, tail, memory_order_seq_cst);
+    return 0;
+}
+
+int commit_log_start(struct commit_log *log, struct err *e)
+{
+    return worker_start(&log->allocator.worker, "store-alloc", e);
+}
+
+void commit_log_close(struct commit_log *log)
+{
+    lock_take(&log->lock);
+    log->is_closed = true;
+    lock_drop(&log->lock);
+}
+
+int commit_log_stop(struct commit_log *log, struct err *e)
+{
+    int rc = allocator_stop(&log->allocator, e);
+    mapped_file_unpin(log->active);
+    log->active = NULL;
+    return rc;
+}
+
+void commit_log_fail(struct commit_log *log)
+{
+    atomic_store_explicit(&log->is_failed, true, memory_order_release); /* pairs with check_open */
+}
+
+/* ---- appending ---- */
+
+enum place { PLACE_FOUND, PLACE_WAIT };
+
+static void publish(struct commit_log *log, uint64_t tail)
+{
+    log->tail = tail;
+    /* what was copied is seen by who loads this (I2) */
+    atomic_store_explicit(&log->published, tail, memory_order_seq_cst);
+}
+
+/* Ends the active file and goes on in the one made ready; false when there is none yet. */
+static bool roll(struct commit_log *log, uint64_t left)
+{
+    struct mapped_file *next = allocator_take(&log->allocator);
+    if (!next)
+        return false;
+    struct mapped_file *sealed = log->active;
+    if (left >= FORMAT_FILLER_BYTES) /* always, in files written by us */
+        record_write_filler(sealed->base + (log->tail - sealed->start), (uint32_t)left);
+    log->active = next;
+    publish(log, next->start);
+    mapped_file_unpin(sealed);
+    return true;
+}
+
+/* Makes sure that `size` bytes at the tail lie in populated pages of the active file. */
+static enum place find_place(struct commit_log *log, uint32_t size)
+{
+    uint64_t left = log->active->start + log->file_bytes - log->tail;
+    if (!format_record_fits(size, left)) {
+        if (!roll(log, left))
+            return PLACE_WAIT;
+        left = log->file_bytes;
+    }
+    /* with room for the filler, so that a roll never waits for pages */
+    uint64_t need = log->tail - log->active->start + size + FORMAT_FILLER_BYTES;
+    uint64_t populated = atomic_load_explicit(&log->active->populated, memory_order_acquire);
+    return need <= populated ? PLACE_FOUND : PLACE_WAIT;
+}
+
+static int check_open(const struct commit_log *log, const struct queue_seq *seq, struct err *e)
+{
+    if (log->is_closed)
+        return err_set(e, ERR_CLOSED, "append: the store is closing");
+    /* pairs with commit_log_fail */
+    if (atomic_load_explicit(&log->is_failed, memory_order_acquire))
+        return err_set(e, ERR_FAILED, "append: a sync failed earlier, the store must be reopened");
+    if (seq->dropped)
+        return err_set(e, ERR_NOTFOUND, "append: the topic is being deleted");
+    return 0;
+}
+
+static uint64_t stamp_ms(struct commit_log *log)
+{
+    uint64_t now_ms = log->io->now_ms(log->io);
+    if (now_ms > log->last_ms)
+        log->last_ms = now_ms;
+    return log->last_ms;
+}
+
+static void write_record(struct commit_log *log, const struct record_plan *plan,
+                         const struct store_message *m, const struct store_appended *at)
+{
+    uint8_t *dst = log->active->base + (log->tail - log->active->start);
+    record_write(dst, plan, m);
+    record_patch(dst, plan, at->queue_off, at->log_off, at->store_ms);
+}
+
+/* Numbers that a record gets: halves of transactions have no place in a queue. */
+static bool is_numbered(const struct store_message *m)
+{
+    int32_t type = m->sys_flag & STORE_SYSFLAG_TRANSACTION_MASK;
+    return type != STORE_SYSFLAG_PREPARED && type != STORE_SYSFLAG_ROLLBACK;
+}
+
+/* One try under the lock. */
+static int try_append(struct commit_log *log, struct queue_seq *seq, const struct record_plan *plan,
+                      const struct store_message *m, enum place *ret_place,
+                      struct store_appended *ret, struct err *e)
+{
+    lock_take(&log->lock);
+    int rc = check_open(log, seq, e);
+    if (rc < 0)
+        goto out;
+    *ret_place = find_place(log, plan->size);
+    if (*ret_place == PLACE_WAIT)
+        goto out;
+    ret->log_off = log->tail;
+    ret->size = plan->size;
+    ret->queue_off = is_numbered(m) ? seq->next_off++ : 0;
+    ret->store_ms = stamp_ms(log);
+    write_record(log, plan, m, ret);
+    log->n_appended++;
+    log->appended_bytes += plan->size;
+    publish(log, log->tail + plan->size);
+out:
+    lock_drop(&log->lock);
+    return rc;
+}
+
+int commit_log_append(struct commit_log *log, struct queue_seq *seq, const struct store_message *m,
+                      struct store_appended *ret, struct err *e)
+{
+    struct record_plan plan;
+    int rc = record_plan(m, &log->host, log->max_message_bytes, &plan, e);
+    if (rc < 0)
+        return rc;
+    if (!format_record_fits(plan.size, log->file_bytes))
+        return err_set(e, ERR_TOOBIG, "append: the record has %" PRIu32 " bytes, a file %" PRIu64,
+                       plan.size, log->file_bytes);
+    struct store_appended at;
+    for (;;) {
+        enum place place = PLACE_FOUND;
+        struct allocator_turn turn = allocator_turn(&log->allocator);
+        rc = try_append(log, seq, &plan, m, &place, &at, e);
+        if (rc < 0)
+            return rc;
+        if (place == PLACE_FOUND)
+            break;
+        atomic_fetch_add_explicit(&log->n_waits, 1, memory_order_relaxed); /* a count */
+        rc = allocator_wait(&log->allocator, turn, e);
+        if (rc < 0)
+            return rc;
+    }
+    allocator_nudge(&log->allocator, at.log_off + at.size);
+    *ret = at;
+    return 0;
+}
+
+/* ---- reading ---- */
+
+int commit_log_read(struct commit_log *log, uint64_t log_off, uint32_t size,
+                    struct store_record *ret_rec, struct mapped_file **ret_file, struct err *e)
+{
+    uint64_t end;
+    if (__builtin_add_overflow(log_off, size, &end) || end > commit_log_published(log))
+        return err_set(e, ERR_NOTFOUND, "read record at %" PRIu64 ": it is behind the end",
+                       log_off);
+    struct mapped_file *f;
+    int rc = mapped_files_pin(&log->files, log_off, &f, e);
+    if (rc < 0)
+        return rc;
+    const char *why = "it crosses the end of its file";
+    uint64_t at = log_off - f->start;
+    struct store_record rec;
+    enum record_check check = RECORD_BAD;
+    if (at + size <= f->bytes)
+        check = record_decode(span_of(f->base + at, size), log_off, &rec, &why);
+    if (check == RECORD_OK && rec.size == size) {
+        *ret_rec = rec;
+        *ret_file = f;
+        return 0;
+    }
+    mapped_file_unpin(f);
+    return err_set(e, ERR_CORRUPT, "read record at %" PRIu64 ": %s", log_off,
+                   check == RECORD_BAD ? why : "its size is not the queue's");
+}

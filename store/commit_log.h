@@ -1,0 +1,82 @@
+/* The commit log: where every record is appended, in one short critical section. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORE_COMMIT_LOG_H
+#define STORE_COMMIT_LOG_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "store/allocator.h"
+#include "store/consume_queue.h"
+#include "store/mapped_files.h"
+
+struct commit_log {
+    /* set before start, then constant */
+    struct io *io;
+    uint64_t file_bytes;
+    uint32_t max_message_bytes;
+    struct store_host host;
+    struct mapped_files files;
+    struct allocator allocator;
+    struct lock lock; /* LOCK_APPEND */
+    /* guarded by lock */
+    struct mapped_file *active; /* appended to; pinned */
+    uint64_t tail;              /* log_off of the next record: reserved (I1) */
+    uint64_t last_ms;           /* store times never go back */
+    bool is_closed;
+    uint64_t n_appended, appended_bytes;
+    /* atomic: stored under lock (seq_cst: see struct worker and struct allocator), loaded by any
+     * reader (acquire or seq_cst) -- I2 */
+    _Atomic uint64_t published;
+    /* atomic: stored by the flusher (release), loaded by appenders (acquire) -- I5 */
+    _Atomic bool is_failed;
+    _Atomic uint64_t n_waits; /* relaxed: a count */
+};
+
+struct commit_log_options {
+    const char *folder;
+    uint64_t file_bytes;
+    uint32_t max_message_bytes;
+    uint64_t window_bytes;
+    struct store_host host;
+};
+
+/* Makes the folder when absent and lists the files; nothing is mapped or started. */
+int commit_log_init(struct commit_log *log, const struct commit_log_options *opt, struct io *io,
+                    struct reclaimer *reclaimer, struct err *e) MUST_CHECK;
+void commit_log_fini(struct commit_log *log); /* after stop; zeroed memory is fine */
+
+/* Appending goes on at `tail`; files behind it are dropped, the one there is allocated whole and
+ * its first window populated. ERR_NOSPACE. */
+int commit_log_begin(struct commit_log *log, uint64_t tail, uint64_t last_ms,
+                     struct err *e) MUST_CHECK;
+
+/* Starts the allocator's thread. */
+int commit_log_start(struct commit_log *log, struct err *e) MUST_CHECK;
+
+/* Refuses further appends with ERR_CLOSED. */
+void commit_log_close(struct commit_log *log);
+
+/* Ends the allocator and gives back the active file. */
+int commit_log_stop(struct commit_log *log, struct err *e) MUST_CHECK;
+
+/* See store_append. ERR_NOTFOUND: the queue's topic is being deleted. Locks: takes LOCK_APPEND. */
+int commit_log_append(struct commit_log *log, struct queue_seq *seq, const struct store_message *m,
+                      struct store_appended *ret, struct err *e) MUST_CHECK;
+
+/* From here on nothing is appended (I5). */
+void commit_log_fail(struct commit_log *log);
+
+/* The record at `log_off` of `size` bytes, its file pinned. ERR_NOTFOUND: not published, or gone;
+ * ERR_CORRUPT: it fails its check (the body's CRC is not looked at). Thread: any. */
+int commit_log_read(struct commit_log *log, uint64_t log_off, uint32_t size,
+                    struct store_record *ret_rec, struct mapped_file **ret_file,
+                    struct err *e) MUST_CHECK;
+
+static inline uint64_t commit_log_published(const struct commit_log *log)
+{
+    return atomic_load_explicit(&log->published, memory_order_acquire); /* pairs with publish() */
+}
+
+#endif

@@ -1,0 +1,220 @@
+/* Follows the published end of the log and writes consume-queue entries.
+ *
+ * One thread, in log order, so that numbers in a queue come one after the other. Doing a record
+ * twice writes nothing the second time. A full disk stops the dispatcher at the record it has, and
+ * it tries again; the log goes on, and so do reads of what was dispatched. `dispatched` moves over
+ * a record only after its entry is readable, and arrival is told after that. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/dispatch.h"
+
+#include "store/format.h"
+#include "store/record.h"
+
+enum { RETRY_MS = 100, SYSFLAG_INNER_BATCH = 0x80 };
+
+void dispatcher_init(struct dispatcher *d, struct commit_log *log, struct consume_queues *queues,
+                     const struct store_options *opt)
+{
+    *d = (struct dispatcher){
+        .log = log,
+        .queues = queues,
+        .on_arrival = opt->on_arrival,
+        .arrival_arg = opt->arrival_arg,
+    };
+    worker_init(&d->worker, dispatcher_step, d);
+    lock_init(&d->lock, LOCK_LEAF);
+    lock_cond_init(&d->moved);
+}
+
+void dispatcher_begin(struct dispatcher *d, uint64_t log_off, uint64_t last_ms)
+{
+    atomic_store_explicit(&d->dispatched, log_off, memory_order_release);
+    atomic_store_explicit(&d->last_ms, last_ms, memory_order_release);
+}
+
+/* ---- one record ---- */
+
+static int find_queue(struct consume_queues *queues, const struct store_record *rec,
+                      struct consume_queue **q, struct err *e)
+{
+    if (*q && (*q)->queue_id == rec->queue_id && span_equal((*q)->topic, rec->topic) &&
+        !consume_queue_is_gone(*q))
+        return 0;
+    consume_queue_unref(*q);
+    *q = NULL;
+    return consume_queues_get_or_make(queues, rec->topic, rec->queue_id, q, e);
+}
+
+int dispatch_record(struct consume_queues *queues, const struct store_record *rec,
+                    struct consume_queue **q, enum dispatch_one *ret, struct err *e)
+{
+    if (!record_is_queued(rec) || rec->sys_flag & SYSFLAG_INNER_BATCH ||
+        consume_queues_is_batch(queues, rec->topic)) {
+        *ret = DISPATCH_NONE;
+        return 0;
+    }
+    int rc = find_queue(queues, rec, q, e);
+    if (rc < 0)
+        return rc;
+    struct store_queue_entry entry = {
+        .log_off = rec->log_off,
+        .size = rec->size,
+        .tag_code = record_tag_code(rec),
+    };
+    enum queue_put put;
+    rc = consume_queue_put(*q, rec->queue_off, &entry, &put, e);
+    if (rc < 0)
+        return rc;
+    *ret = put == QUEUE_PUT_NEW       ? DISPATCH_NEW
+           : put == QUEUE_PUT_ALREADY ? DISPATCH_ALREADY
+                                      : DISPATCH_AHEAD;
+    return 0;
+}
+
+/* ---- the step ---- */
+
+static void tell_arrival(const struct dispatcher *d, const struct store_record *rec)
+{
+    if (!d->on_arrival)
+        return;
+    struct store_arrival a = {
+        .topic = rec->topic,
+        .queue_id = rec->queue_id,
+        .queue_off = rec->queue_off,
+        .tag_code = record_tag_code(rec),
+    };
+    d->on_arrival(d->arrival_arg, &a);
+}
+
+static void move_to(struct dispatcher *d, uint64_t log_off)
+{
+    /* pairs with the acquire in dispatcher_wait and the flusher */
+    atomic_store_explicit(&d->dispatched, log_off, memory_order_release);
+}
+
+static int dispatch(struct dispatcher *d, const struct store_record *rec, struct err *e)
+{
+    enum dispatch_one done = DISPATCH_NONE;
+    int rc = dispatch_record(d->queues, rec, &d->last, &done, e);
+    if (rc == 0 && done == DISPATCH_AHEAD) { /* its file of entries was lost under us (I6) */
+        rc = consume_queue_fill(d->last, rec->queue_off, e);
+        if (rc == 0)
+            rc = dispatch_record(d->queues, rec, &d->last, &done, e);
+    }
+    if (rc == ERR_CORRUPT || rc == ERR_INVAL) { /* the record's fault: pass it over */
+        atomic_fetch_add_explicit(&d->n_damaged, 1, memory_order_relaxed); /* a count */
+        rc = 0;
+    } else if (rc == 0) {
+        atomic_store_explicit(&d->last_ms, rec->store_ms, memory_order_release);
+    }
+    if (rc < 0)
+        return rc;
+    move_to(d, rec->log_off + rec->size);
+    if (done == DISPATCH_NEW)
+        tell_arrival(d, rec);
+    return 0;
+}
+
+/* Keeps the file that holds `log_off` pinned. */
+static int open_at(struct dispatcher *d, uint64_t log_off, struct err *e)
+{
+    struct mapped_file *f = d->file;
+    if (f && log_off >= f->start && log_off - f->start < f->bytes)
+        return 0;
+    mapped_file_unpin(f);
+    d->file = NULL;
+    return mapped_files_pin(&d->log->files, log_off, &d->file, e);
+}
+
+/* The record, filler or damage at `log_off`, below `end`. */
+static int dispatch_next(struct dispatcher *d, uint64_t log_off, uint64_t end, struct err *e)
+{
+    int rc = open_at(d, log_off, e);
+    if (rc < 0)
+        return rc;
+    const struct mapped_file *f = d->file;
+    uint64_t file_end = f->start + f->bytes;
+    uint64_t upto = end < file_end ? end : file_end;
+    struct store_record rec;
+    switch (record_decode(span_of(f->base + (log_off - f->start), upto - log_off), log_off, &rec,
+                          /* ret_why = */ NULL)) {
+    case RECORD_OK:
+        return dispatch(d, &rec, e);
+    case RECORD_BLANK:
+        move_to(d, file_end);
+        return 0;
+    case RECORD_ZERO:
+    case RECORD_SHORT:
+    case RECORD_BAD:
+        break;
+    }
+    /* we published it whole, so somebody else wrote here: what is behind cannot be told apart */
+    atomic_fetch_add_explicit(&d->n_damaged, 1, memory_order_relaxed); /* a count */
+    move_to(d, upto);
+    return 0;
+}
+
+static void tell_waiters(struct dispatcher *d, int rc, const struct err *e)
+{
+    lock_take(&d->lock);
+    d->failure = rc < 0 ? *e : (struct err){0};
+    if (d->n_waiting > 0)
+        (void)pthread_cond_broadcast(&d->moved);
+    lock_drop(&d->lock);
+}
+
+int dispatcher_step(void *arg)
+{
+    struct dispatcher *d = arg;
+    struct err e;
+    int rc = 0;
+    uint64_t at;
+    /* seq_cst with worker_wake: what was published before a wake is seen here */
+    uint64_t end = atomic_load_explicit(&d->log->published, memory_order_seq_cst);
+    while (rc == 0 && (at = atomic_load_explicit(&d->dispatched, memory_order_relaxed)) < end)
+        rc = dispatch_next(d, at, end, &e); /* relaxed: this thread stored it */
+    tell_waiters(d, rc, &e);
+    return rc < 0 ? RETRY_MS : WORKER_WHEN_WOKEN;
+}
+
+int dispatcher_wait(struct dispatcher *d, uint64_t log_off, struct err *e)
+{
+    int rc = 0;
+    worker_wake(&d->worker);
+    lock_take(&d->lock);
+    d->n_waiting++;
+    while (atomic_load_explicit(&d->dispatched, memory_order_acquire) < log_off) {
+        if (d->is_stopped || d->failure.code < 0) {
+            if (d->failure.code < 0)
+                *e = d->failure;
+            rc = d->failure.code < 0
+                     ? d->failure.code
+                     : err_set(e, ERR_CLOSED, "wait for the queues: the store is closing");
+            break;
+        }
+        lock_wait(&d->lock, &d->moved, RETRY_MS);
+    }
+    d->n_waiting--;
+    lock_drop(&d->lock);
+    return rc;
+}
+
+void dispatcher_stop(struct dispatcher *d)
+{
+    worker_stop(&d->worker);
+    lock_take(&d->lock);
+    d->is_stopped = true;
+    (void)pthread_cond_broadcast(&d->moved);
+    lock_drop(&d->lock);
+    mapped_file_unpin(d->file);
+    d->file = NULL;
+    consume_queue_unref(d->last);
+    d->last = NULL;
+}
+
+void dispatcher_fini(struct dispatcher *d)
+{
+    worker_fini(&d->worker);
+    (void)pthread_cond_destroy(&d->moved);
+    lock_fini(&d->lock);
+}

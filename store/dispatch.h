@@ -1,0 +1,62 @@
+/* The dispatcher: from the log to the consume queues, in order. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORE_DISPATCH_H
+#define STORE_DISPATCH_H
+
+#include <stdatomic.h>
+
+#include "store/commit_log.h"
+#include "store/consume_queues.h"
+#include "store/worker.h"
+
+struct dispatcher {
+    struct worker worker;
+    /* set before start, then constant */
+    struct commit_log *log;
+    struct consume_queues *queues;
+    void (*on_arrival)(void *arg, const struct store_arrival *a); /* may be NULL */
+    void *arrival_arg;
+    /* dispatcher only */
+    struct mapped_file *file;   /* read from; pinned; may be NULL */
+    struct consume_queue *last; /* of the record before; a reference; may be NULL */
+    struct lock lock;           /* LOCK_LEAF */
+    pthread_cond_t moved;
+    /* guarded by lock */
+    unsigned n_waiting;
+    struct err failure; /* code 0: the last step went well */
+    bool is_stopped;    /* no step will come any more */
+    /* atomic: stored by the dispatcher (release), loaded by any thread (acquire) */
+    _Atomic uint64_t dispatched; /* the queues hold every record below it */
+    _Atomic uint64_t last_ms;    /* store time of the last record dispatched */
+    _Atomic uint64_t n_damaged;  /* relaxed: a count */
+};
+
+void dispatcher_init(struct dispatcher *d, struct commit_log *log, struct consume_queues *queues,
+                     const struct store_options *opt);
+
+/* Dispatching goes on at `log_off`. Before start. */
+void dispatcher_begin(struct dispatcher *d, uint64_t log_off, uint64_t last_ms);
+
+/* Dispatches what is published; the worker's step (`arg` is the dispatcher). */
+int dispatcher_step(void *arg);
+
+/* Waits until everything below `log_off` is dispatched. An error: the queues cannot be written. */
+int dispatcher_wait(struct dispatcher *d, uint64_t log_off, struct err *e) MUST_CHECK;
+
+/* Ends the thread; what is left is dispatched on the next open. */
+void dispatcher_stop(struct dispatcher *d);
+void dispatcher_fini(struct dispatcher *d);
+
+enum dispatch_one {
+    DISPATCH_NEW,     /* an entry was written */
+    DISPATCH_ALREADY, /* it was there */
+    DISPATCH_NONE,    /* such a record has no entry */
+    DISPATCH_AHEAD,   /* entries before it are missing: nothing was written */
+};
+
+/* Writes the queue entry of one record; shared with recovery. `q` is the queue or NULL for "find
+ * it"; the one used is left there with its reference. */
+int dispatch_record(struct consume_queues *queues, const struct store_record *rec,
+                    struct consume_queue **q, enum dispatch_one *ret, struct err *e) MUST_CHECK;
+
+#endif
