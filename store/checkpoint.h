@@ -1,0 +1,20 @@
+/* The checkpoint file: up to where log and queues are known to be on disk. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORE_CHECKPOINT_H
+#define STORE_CHECKPOINT_H
+
+#include "base/io.h"
+#include "store/store.h"
+
+/* Reads `root`/checkpoint. A missing or short one is all zeros: nothing is known (I6). */
+int checkpoint_read(const char *root, struct io *io, struct store_checkpoint *ret,
+                    struct err *e) MUST_CHECK;
+
+/* Opens or makes the file; its descriptor is the caller's to close. */
+int checkpoint_open(const char *root, struct io *io, int *ret_fd, struct err *e) MUST_CHECK;
+
+/* Writes and syncs it. The fields lie in one sector: a crash leaves the old or the new ones. */
+int checkpoint_write(int fd, struct io *io, const struct store_checkpoint *cp,
+                     struct err *e) MUST_CHECK;
+
+#endif

@@ -1,0 +1,344 @@
+/* Walks the log at the start.
+ *
+ * Where the walk begins: after a clean stop at the start of the file of the last queued record,
+ * since everything was synced; after a crash at the checkpoint, below which log and queues are on
+ * disk (I1). When the queues turn out to lack entries that no damage explains, it begins again at
+ * the first record: queues are derived (I6).
+ * A place where no whole record is: everything behind it in the file is searched for the next one
+ * (a record names its own position, so stale or random bytes do not pass), then the next file is
+ * looked at. Found: the bytes between are damaged and passed over. Not found: the log ends there,
+ * and what is behind is zeroed, so that it can never be met again.
+ * Nothing is changed in the log before the walk is done; a crash in the middle only repeats it. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/recovery.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "store/dispatch.h"
+#include "store/format.h"
+#include "store/record.h"
+
+struct walk {
+    struct commit_log *log;
+    struct consume_queues *queues;
+    struct store_recovery *report;
+    struct consume_queue *q; /* of the record before; a reference */
+    uint64_t first;          /* of the log */
+    uint64_t end;            /* of the last file */
+    uint64_t begin;          /* of this walk */
+    uint64_t trusted_end;    /* zeros at or behind it are the end of a log that was closed well */
+    uint64_t at;
+    uint64_t tail; /* behind the last whole record or its filler */
+    uint64_t last_ms;
+    bool is_lacking; /* entries are missing that a walk from the first record will bring */
+};
+
+/* ---- looking for records ---- */
+
+static bool is_whole(struct span bytes, uint64_t log_off)
+{
+    struct store_record rec;
+    return record_decode(bytes, log_off, &rec, /* ret_why = */ NULL) == RECORD_OK &&
+           store_body_check(&rec, /* ret_crc = */ NULL);
+}
+
+bool recovery_find_record(struct span bytes, uint64_t log_off, uint64_t *ret_at)
+{
+    const uint8_t first = STORE_MAGIC_V1 >> 24;
+    for (size_t at = 0; bytes.len - at >= FORMAT_RECORD_MIN_BYTES; at++) {
+        const uint8_t *from = bytes.ptr + at + FORMAT_AT_MAGIC;
+        const uint8_t *hit = memchr(from, first, bytes.len - at - FORMAT_AT_MAGIC);
+        if (!hit)
+            return false;
+        at += (size_t)(hit - from);
+        if (bytes.len - at < FORMAT_RECORD_MIN_BYTES)
+            return false;
+        if (be64_get(bytes.ptr + at + FORMAT_AT_LOG_OFF) == log_off + at &&
+            is_whole(span_of(bytes.ptr + at, bytes.len - at), log_off + at)) {
+            *ret_at = at;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* How far from the start of `p` anything but zeros reaches. */
+static uint64_t used_extent(const uint8_t *p, uint64_t len)
+{
+    while (len > 0 && p[len - 1] == 0) {
+        if (len >= 64 && len % 8 == 0 && memcmp(p + len - 64, p + len - 56, 56) == 0 &&
+            be64_get(p + len - 64) == 0)
+            len -= 64;
+        else
+            len--;
+    }
+    return len;
+}
+
+/* ---- the walk ---- */
+
+/* Whether the queue should have entries before this one and has not. */
+static bool lacks_entries(struct walk *w, const struct store_record *rec)
+{
+    if (w->begin == w->first || w->report->n_damaged > 0 || !record_is_queued(rec))
+        return false;
+    struct consume_queue *q = consume_queues_get(w->queues, rec->topic, rec->queue_id);
+    uint64_t end = q ? atomic_load_explicit(&q->end_off, memory_order_acquire) : 0;
+    consume_queue_unref(q);
+    return rec->queue_off > end && !consume_queues_is_batch(w->queues, rec->topic);
+}
+
+static int take_record(struct walk *w, const struct store_record *rec, struct err *e)
+{
+    if (lacks_entries(w, rec)) {
+        w->is_lacking = true;
+        return 0;
+    }
+    enum dispatch_one done = DISPATCH_NONE;
+    int rc = dispatch_record(w->queues, rec, &w->q, &done, e);
+    if (rc == 0 && done == DISPATCH_AHEAD) {
+        rc = consume_queue_fill(w->q, rec->queue_off, e);
+        if (rc == 0)
+            rc = dispatch_record(w->queues, rec, &w->q, &done, e);
+    }
+    if (rc == ERR_CORRUPT || rc == ERR_INVAL) { /* a number or topic that cannot be */
+        w->report->n_damaged++;
+        w->report->damaged_bytes += rec->size;
+        rc = 0;
+    }
+    if (rc < 0)
+        return rc;
+    w->report->n_records++;
+    w->report->n_requeued += done == DISPATCH_NEW;
+    w->last_ms = rec->store_ms;
+    w->at = w->tail = rec->log_off + rec->size;
+    return 0;
+}
+
+/* Goes over what is no record: to the next one in this file, or to the next file. */
+static void pass_damage(struct walk *w, const struct mapped_file *f)
+{
+    uint64_t in_file = w->at - f->start, found;
+    struct span rest = span_of(f->base + in_file, f->bytes - in_file);
+    if (recovery_find_record(rest, w->at, &found))
+        w->at += found;
+    else
+        w->at = f->start + f->bytes;
+}
+
+/* Whether the log was closed here, so that nothing need be looked for behind. */
+static bool is_closed_end(const struct walk *w, enum record_check check)
+{
+    return check == RECORD_ZERO && w->at >= w->trusted_end;
+}
+
+static void note_damage(struct walk *w)
+{
+    if (w->at == w->tail)
+        return;
+    w->report->n_damaged++;
+    w->report->damaged_bytes += w->at - w->tail;
+}
+
+/* One record, filler or damaged place; false at the end of the log. */
+static int walk_one(struct walk *w, const struct mapped_file *f, bool *ret_more, struct err *e)
+{
+    uint64_t in_file = w->at - f->start, file_end = f->start + f->bytes;
+    struct store_record rec;
+    enum record_check check = record_decode(span_of(f->base + in_file, f->bytes - in_file), w->at,
+                                            &rec, /* ret_why = */ NULL);
+    *ret_more = true;
+    if (check == RECORD_OK && store_body_check(&rec, /* ret_crc = */ NULL)) {
+        note_damage(w);
+        return take_record(w, &rec, e);
+    }
+    if (check == RECORD_BLANK && rec.size == file_end - w->at) {
+        note_damage(w);
+        w->at = w->tail = file_end;
+        return 0;
+    }
+    if (is_closed_end(w, check))
+        *ret_more = false;
+    else
+        pass_damage(w, f);
+    return 0;
+}
+
+static int walk_file(struct walk *w, bool *ret_more, struct err *e)
+{
+    struct mapped_file *f;
+    int rc = mapped_files_pin(&w->log->files, w->at, &f, e);
+    if (rc < 0)
+        return rc;
+    (void)f->io->advise(f->io, f->base, f->bytes, IO_SEQUENTIAL); /* only speed */
+    while (rc == 0 && *ret_more && !w->is_lacking && w->at < f->start + f->bytes)
+        rc = walk_one(w, f, ret_more, e);
+    (void)f->io->advise(f->io, f->base, f->bytes, IO_NORMAL); /* only speed */
+    mapped_file_unpin(f);
+    return rc;
+}
+
+static int walk_from(struct walk *w, uint64_t begin, struct err *e)
+{
+    w->begin = w->at = w->tail = begin;
+    w->is_lacking = false;
+    bool more = true;
+    int rc = 0;
+    while (rc == 0 && more && !w->is_lacking && w->at < w->end)
+        rc = walk_file(w, &more, e);
+    w->report->scanned_bytes += w->at - begin;
+    consume_queue_unref(w->q);
+    w->q = NULL;
+    return rc;
+}
+
+/* ---- the end of the log ---- */
+
+/* Counts and zeroes what is behind the tail in its file; whole files behind it are dropped later.
+ */
+static int clear_tail(struct walk *w, struct err *e)
+{
+    for (uint64_t at = w->tail; at < w->end && at < w->at;) {
+        struct mapped_file *f;
+        int rc = mapped_files_pin(&w->log->files, at, &f, e);
+        if (rc < 0)
+            return rc;
+        uint64_t in_file = at - f->start;
+        uint64_t used = used_extent(f->base + in_file, f->bytes - in_file);
+        bool is_active = at == w->tail && in_file > 0;
+        at = f->start + f->bytes;
+        mapped_file_unpin(f);
+        w->report->cut_bytes += used;
+        if (!is_active || used == 0)
+            continue;
+        rc = mapped_file_map(f, MAPPED_WRITE, e); /* nobody else knows the file yet */
+        if (rc == 0)
+            rc = mapped_file_allocate(f, in_file + used, e); /* I4 */
+        if (rc < 0)
+            return rc;
+        memset(f->base + in_file, 0, used);
+        rc = mapped_file_sync(f, in_file, in_file + used, e);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* ---- where to begin ---- */
+
+static bool is_believable(struct commit_log *log, uint64_t log_off)
+{
+    struct mapped_file *f;
+    struct err e;
+    struct store_record rec;
+    if (mapped_files_pin(&log->files, log_off, &f, &e) < 0)
+        return false;
+    uint64_t in_file = log_off - f->start;
+    enum record_check check = record_decode(span_of(f->base + in_file, f->bytes - in_file), log_off,
+                                            &rec, /* ret_why = */ NULL);
+    mapped_file_unpin(f);
+    return check == RECORD_OK || check == RECORD_BLANK || check == RECORD_ZERO;
+}
+
+/* The start of the file that holds `log_off`, or of the last one. */
+static uint64_t file_start(const struct walk *w, uint64_t log_off)
+{
+    if (log_off < w->first || w->first == w->end)
+        return w->first;
+    uint64_t at = log_off < w->end ? log_off : w->end - 1;
+    return at - (at - w->first) % w->log->file_bytes;
+}
+
+static uint64_t begin_after_crash(const struct walk *w, const struct store_checkpoint *cp)
+{
+    if (cp->queue_off <= 0 || (uint64_t)cp->queue_off < w->first)
+        return w->first;
+    uint64_t known = (uint64_t)cp->queue_off;
+    return known < w->end && is_believable(w->log, known) ? known : file_start(w, known);
+}
+
+/* One past the last record that any queue points at. */
+static int queued_end(struct consume_queues *queues, uint64_t *ret_end, struct err *e)
+{
+    struct queue_list l;
+    int rc = consume_queues_list(queues, (struct span){0}, &l, e);
+    if (rc < 0)
+        return rc;
+    uint64_t max = 0;
+    for (size_t i = 0; rc == 0 && i < l.n; i++) {
+        struct store_queue_entry last;
+        size_t n = 0;
+        uint64_t end = atomic_load_explicit(&l.queues[i]->end_off, memory_order_acquire);
+        if (end > 0)
+            rc = consume_queue_read(l.queues[i], end - 1, &last, 1, &n, e);
+        if (rc == 0 && n == 1 && consume_queue_is_real(&last) && last.log_off + last.size > max)
+            max = last.log_off + last.size;
+    }
+    queue_list_fini(&l);
+    if (rc == 0)
+        *ret_end = max;
+    return rc;
+}
+
+static int load_queues(struct walk *w, const struct store_checkpoint *cp, uint64_t *ret_begin,
+                       struct err *e)
+{
+    if (!w->report->was_clean) {
+        *ret_begin = begin_after_crash(w, cp);
+        w->trusted_end = UINT64_MAX;
+        return consume_queues_load(w->queues, *ret_begin, e);
+    }
+    int rc = consume_queues_load(w->queues, UINT64_MAX, e);
+    if (rc == 0)
+        rc = queued_end(w->queues, &w->trusted_end, e);
+    if (rc == 0)
+        *ret_begin = w->trusted_end > 0 ? file_start(w, w->trusted_end - 1) : w->first;
+    return rc;
+}
+
+static int settle_queues(struct consume_queues *queues, uint64_t tail, struct err *e)
+{
+    struct queue_list l;
+    int rc = consume_queues_list(queues, (struct span){0}, &l, e);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; rc == 0 && i < l.n; i++) {
+        rc = consume_queue_cut(l.queues[i], tail, e);
+        /* nobody appends yet, so LOCK_APPEND is not needed */
+        l.queues[i]->seq.next_off =
+            atomic_load_explicit(&l.queues[i]->end_off, memory_order_acquire);
+    }
+    queue_list_fini(&l);
+    return rc;
+}
+
+int recovery_run(struct commit_log *log, struct consume_queues *queues,
+                 const struct store_checkpoint *cp, struct store_recovery *report,
+                 struct recovered *ret, struct err *e)
+{
+    struct walk w = {.log = log, .queues = queues, .report = report};
+    mapped_files_bounds(&log->files, &w.first, &w.end);
+    uint64_t begin = w.first;
+    int rc = load_queues(&w, cp, &begin, e);
+    if (rc == 0)
+        rc = walk_from(&w, begin, e);
+    if (rc == 0 && w.is_lacking) {
+        *report = (struct store_recovery){.was_clean = report->was_clean,
+                                          .scanned_bytes = report->scanned_bytes,
+                                          .n_requeued = report->n_requeued};
+        begin = w.first;
+        rc = walk_from(&w, begin, e);
+    }
+    if (rc == 0)
+        rc = clear_tail(&w, e);
+    if (rc == 0)
+        rc = settle_queues(queues, w.tail, e);
+    if (rc < 0)
+        return err_wrap(e, "recover the log at %" PRIu64, w.at);
+    ret->tail = w.tail;
+    ret->last_ms = w.last_ms;
+    ret->synced = report->was_clean ? w.tail : begin;
+    return 0;
+}

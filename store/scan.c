@@ -1,0 +1,229 @@
+/* Reads an open store: scans a queue for matches, gets one record, finds a time.
+ *
+ * The tag code is compared in the queue's entries, which are copied out a batch at a time; only for
+ * hits the record is looked at, in the mapping, with its file pinned (I3). Hits that follow each
+ * other lie in one file most of the time: the pin of the hit before is taken once more instead of
+ * looking the file up. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+
+#include "store/format.h"
+#include "store/store_inner.h"
+
+enum { BATCH_ENTRIES = 128 };
+
+static void count_damaged(struct store *s)
+{
+    atomic_fetch_add_explicit(&s->n_damaged, 1, memory_order_relaxed); /* a count */
+}
+
+static int read_slice(struct store *s, const struct store_queue_entry *entry,
+                      struct store_slice *ret, struct err *e)
+{
+    struct mapped_file *f;
+    int rc = commit_log_read(&s->log, entry->log_off, entry->size, &ret->rec, &f, e);
+    if (rc == 0)
+        ret->pin = &f->pin;
+    return rc;
+}
+
+/* Whether the record is the queue's: an entry may be damaged too. */
+static bool belongs(const struct consume_queue *q, const struct store_record *rec,
+                    uint64_t queue_off)
+{
+    return rec->queue_id == q->queue_id && rec->queue_off == queue_off &&
+           span_equal(rec->topic, q->topic);
+}
+
+/* ---- scan ---- */
+
+struct progress {
+    struct store *s;
+    struct consume_queue *q;
+    const struct store_scan *scan;
+    struct store_slice *slices;
+    struct store_scanned done;
+    uint64_t n_entries; /* looked at */
+    uint64_t n_bytes;   /* of matches */
+};
+
+/* Looks at one entry; false when the scan is to end before it. */
+static bool look_at(struct progress *p, const struct store_queue_entry *entry, struct err *e)
+{
+    const struct store_match *match = &p->scan->match;
+    if (!consume_queue_is_real(entry) || (match->tag && !match->tag(match->arg, entry->tag_code))) {
+        p->done.n_passed++;
+        return true;
+    }
+    if (p->done.n > 0 && p->n_bytes + entry->size > p->scan->max_bytes)
+        return false;
+    struct store_slice *slice = &p->slices[p->done.n];
+    int rc = read_slice(p->s, entry, slice, e);
+    if (rc < 0) {
+        p->done.n_damaged++;
+        count_damaged(p->s);
+        return true;
+    }
+    if (!belongs(p->q, &slice->rec, p->done.next_queue_off)) {
+        store_unpin(slice->pin);
+        p->done.n_damaged++;
+        count_damaged(p->s);
+        return true;
+    }
+    if (match->record && !match->record(match->arg, &slice->rec)) {
+        store_unpin(slice->pin);
+        p->done.n_passed++;
+        return true;
+    }
+    p->n_bytes += entry->size;
+    p->done.n++;
+    return true;
+}
+
+/* True when the scan has ended, with the reason in p->done.end. */
+static bool look_at_batch(struct progress *p, const struct store_queue_entry *entries, size_t n,
+                          struct err *e)
+{
+    for (size_t i = 0; i < n; i++) {
+        p->done.end = STORE_SCAN_FULL;
+        if (p->done.n == p->scan->max_messages)
+            return true;
+        if (p->n_entries == p->scan->max_entries) {
+            p->done.end = STORE_SCAN_MORE;
+            return true;
+        }
+        if (!look_at(p, &entries[i], e))
+            return true;
+        p->n_entries++;
+        p->done.next_queue_off++;
+    }
+    return false;
+}
+
+static int scan_queue(struct progress *p, struct err *e)
+{
+    struct store_queue_entry entries[BATCH_ENTRIES];
+    for (;;) {
+        size_t n;
+        int rc = consume_queue_read(p->q, p->done.next_queue_off, entries, BATCH_ENTRIES, &n, e);
+        if (rc < 0)
+            return rc;
+        if (n == 0) {
+            p->done.end = p->done.n == p->scan->max_messages ? STORE_SCAN_FULL : STORE_SCAN_TAIL;
+            return 0;
+        }
+        if (look_at_batch(p, entries, n, e))
+            return 0;
+    }
+}
+
+int store_scan(struct store *s, const struct store_scan *scan, struct store_slice *slices,
+               struct store_scanned *ret, struct err *e)
+{
+    struct consume_queue *q = consume_queues_get(&s->queues, scan->topic, scan->queue_id);
+    if (!q) {
+        *ret = (struct store_scanned){.end = STORE_SCAN_NO_QUEUE,
+                                      .next_queue_off = scan->from_queue_off};
+        return 0;
+    }
+    uint64_t min_off = atomic_load_explicit(&q->min_off, memory_order_acquire);
+    struct progress p = {.s = s, .q = q, .scan = scan, .slices = slices};
+    p.done.next_queue_off = scan->from_queue_off > min_off ? scan->from_queue_off : min_off;
+    int rc = scan_queue(&p, e);
+    bool is_gone = consume_queue_is_gone(q);
+    consume_queue_unref(q);
+    if (rc < 0 && !is_gone) {
+        for (size_t i = 0; i < p.done.n; i++)
+            store_unpin(slices[i].pin);
+        return rc;
+    }
+    if (rc < 0) /* dropped meanwhile: what was found is still good */
+        p.done.end = STORE_SCAN_NO_QUEUE;
+    *ret = p.done;
+    return 0;
+}
+
+/* ---- one record ---- */
+
+int store_get(struct store *s, struct span topic, int32_t queue_id, uint64_t queue_off,
+              struct store_slice *ret, struct err *e)
+{
+    struct consume_queue *q = consume_queues_get(&s->queues, topic, queue_id);
+    if (!q)
+        return err_set(e, ERR_NOTFOUND, "get %" PRIu64 ": no such queue", queue_off);
+    struct store_queue_entry entry;
+    struct store_slice slice;
+    size_t n = 0;
+    int rc = 0;
+    if (queue_off >= atomic_load_explicit(&q->min_off, memory_order_acquire))
+        rc = consume_queue_read(q, queue_off, &entry, 1, &n, e);
+    if (rc == 0 && (n == 0 || !consume_queue_is_real(&entry)))
+        rc = err_set(e, ERR_NOTFOUND, "get %" PRIu64 ": no such entry", queue_off);
+    if (rc == 0)
+        rc = read_slice(s, &entry, &slice, e);
+    if (rc == 0 && !belongs(q, &slice.rec, queue_off)) {
+        store_unpin(slice.pin);
+        rc = err_set(e, ERR_CORRUPT, "get %" PRIu64 ": the record is of another queue", queue_off);
+    }
+    consume_queue_unref(q);
+    if (rc == ERR_CORRUPT)
+        count_damaged(s);
+    if (rc == 0)
+        *ret = slice;
+    return rc;
+}
+
+void store_queue_bounds(struct store *s, struct span topic, int32_t queue_id, uint64_t *ret_min,
+                        uint64_t *ret_max)
+{
+    struct consume_queue *q = consume_queues_get(&s->queues, topic, queue_id);
+    *ret_min = q ? atomic_load_explicit(&q->min_off, memory_order_acquire) : 0;
+    *ret_max = q ? atomic_load_explicit(&q->end_off, memory_order_acquire) : 0;
+    consume_queue_unref(q);
+}
+
+/* The store time of the first readable record at or behind entry `*at`, which moves there; `*at` is
+ * `end` when there is none. */
+static int time_at(struct store *s, struct consume_queue *q, uint64_t end, uint64_t *at,
+                   uint64_t *ret_ms, struct err *e)
+{
+    for (; *at < end; ++*at) {
+        struct store_queue_entry entry;
+        struct store_slice slice;
+        size_t n;
+        int rc = consume_queue_read(q, *at, &entry, 1, &n, e);
+        if (rc < 0)
+            return rc;
+        if (n == 0 || !consume_queue_is_real(&entry) || read_slice(s, &entry, &slice, e) < 0)
+            continue;
+        *ret_ms = slice.rec.store_ms;
+        store_unpin(slice.pin);
+        return 0;
+    }
+    return 0;
+}
+
+int store_queue_off_by_time(struct store *s, struct span topic, int32_t queue_id, uint64_t ms,
+                            uint64_t *ret_queue_off, struct err *e)
+{
+    struct consume_queue *q = consume_queues_get(&s->queues, topic, queue_id);
+    if (!q) {
+        *ret_queue_off = 0;
+        return 0;
+    }
+    uint64_t lo = atomic_load_explicit(&q->min_off, memory_order_acquire);
+    uint64_t end = atomic_load_explicit(&q->end_off, memory_order_acquire);
+    int rc = 0;
+    for (uint64_t hi = end; rc == 0 && lo < hi;) { /* store times rise along the log */
+        uint64_t mid = lo + (hi - lo) / 2, at = mid, at_ms = UINT64_MAX;
+        rc = time_at(s, q, end, &at, &at_ms, e);
+        if (at_ms >= ms)
+            hi = mid;
+        else
+            lo = at + 1;
+    }
+    consume_queue_unref(q);
+    if (rc == 0)
+        *ret_queue_off = lo;
+    return rc;
+}

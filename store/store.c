@@ -1,0 +1,370 @@
+/* Opens, closes and measures a store.
+ *
+ * Start: lock, recover, then allocator, dispatcher, flusher, reclaimer. Stop is the reverse: refuse
+ * appends, drain the dispatcher, flush all, remove the abort file last, so that it is there at
+ * every instant at which a crash would leave work. A half-built store is closed by the same
+ * function. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "store/checkpoint.h"
+#include "store/format.h"
+#include "store/recovery.h"
+#include "store/store_inner.h"
+
+enum { DEFAULT_WINDOW_BYTES = 32 << 20, DEFAULT_FLUSH_MS = 500 };
+
+/* ---- options ---- */
+
+static int fill_options(struct store_options *opt, struct err *e)
+{
+    if (!opt->root || !opt->root[0])
+        return err_set(e, ERR_INVAL, "open a store without a root");
+    if (opt->file_bytes == 0)
+        opt->file_bytes = FORMAT_LOG_FILE_BYTES;
+    if (opt->file_bytes % MAPPED_PAGE_BYTES != 0 || opt->file_bytes > INT32_MAX)
+        return err_set(e, ERR_INVAL,
+                       "open '%s': commit-log files of %" PRIu64
+                       " bytes: not a multiple of 4096 below 2 GiB",
+                       opt->root, opt->file_bytes);
+    if (opt->queue_file_bytes == 0)
+        opt->queue_file_bytes = FORMAT_QUEUE_FILE_BYTES;
+    if (opt->queue_file_bytes > INT32_MAX)
+        return err_set(e, ERR_INVAL, "open '%s': consume-queue files of %" PRIu64 " bytes",
+                       opt->root, opt->queue_file_bytes);
+    uint64_t over = opt->queue_file_bytes % STORE_QUEUE_ENTRY_BYTES;
+    if (over > 0)
+        opt->queue_file_bytes += STORE_QUEUE_ENTRY_BYTES - over;
+    if (opt->max_message_bytes == 0)
+        opt->max_message_bytes = FORMAT_BODY_MAX;
+    if (opt->flush_interval_ms == 0)
+        opt->flush_interval_ms = DEFAULT_FLUSH_MS;
+    if (opt->populate_window_bytes == 0)
+        opt->populate_window_bytes = DEFAULT_WINDOW_BYTES;
+    if (opt->host.addr_len == 0)
+        opt->host = (struct store_host){.addr = {127, 0, 0, 1}, .addr_len = 4};
+    if (opt->host.addr_len != 4 && opt->host.addr_len != 16)
+        return err_set(e, ERR_INVAL, "open '%s': a store host of %u bytes", opt->root,
+                       (unsigned)opt->host.addr_len);
+    return 0;
+}
+
+/* ---- small files under the root ---- */
+
+static int name_file(const struct store *s, const char *name, char **ret_path, struct err *e)
+{
+    if (asprintf(ret_path, "%s/%s", s->root, name) < 0)
+        return err_set(e, ERR_NOMEM, "name '%s' in '%s'", name, s->root);
+    return 0;
+}
+
+static int take_lock_file(struct store *s, const char *path, struct err *e)
+{
+    int fd = s->io->open(s->io, path, O_RDWR | O_CREAT, 0644);
+    if (fd < 0)
+        return err_sys(e, -fd, "open '%s'", path);
+    s->lock_fd = fd;
+    int rc = s->io->lock_file(s->io, fd);
+    if (rc == -EWOULDBLOCK)
+        return err_set(e, ERR_BUSY, "open '%s': another process has it open", s->root);
+    if (rc < 0)
+        return err_sys(e, -rc, "lock '%s'", path);
+    int64_t n = s->io->pwrite(s->io, fd, FORMAT_LOCK_TEXT, strlen(FORMAT_LOCK_TEXT), 0);
+    return n < 0 ? err_sys(e, (int)-n, "write '%s'", path) : 0;
+}
+
+static int lock_root(struct store *s, struct err *e)
+{
+    char *path;
+    int rc = io_make_dirs(s->io, s->root, e);
+    if (rc == 0)
+        rc = name_file(s, FORMAT_FILE_LOCK, &path, e);
+    if (rc < 0)
+        return rc;
+    rc = take_lock_file(s, path, e);
+    free(path);
+    return rc;
+}
+
+/* Whether the last owner closed the store; from now on it counts as not closed. */
+static int raise_abort(struct store *s, struct err *e)
+{
+    char *path, pid[24];
+    int rc = name_file(s, FORMAT_FILE_ABORT, &path, e);
+    if (rc < 0)
+        return rc;
+    int fd = s->io->open(s->io, path, O_RDONLY, 0);
+    s->report.was_clean = fd == -ENOENT;
+    if (fd >= 0)
+        (void)s->io->close(s->io, fd); /* only looked whether it is there */
+    else if (fd != -ENOENT)
+        rc = err_sys(e, -fd, "look for '%s'", path);
+    int len = snprintf(pid, sizeof pid, "%ld", (long)getpid());
+    if (rc == 0)
+        rc = io_replace_file(s->io, path, pid, (size_t)len, /* keep_bak = */ false, e);
+    free(path);
+    return rc;
+}
+
+static int lower_abort(struct store *s, struct err *e)
+{
+    char *path;
+    int rc = name_file(s, FORMAT_FILE_ABORT, &path, e);
+    if (rc < 0)
+        return rc;
+    rc = s->io->unlink(s->io, path);
+    if (rc < 0)
+        rc = err_sys(e, -rc, "remove '%s'", path);
+    free(path);
+    if (rc < 0)
+        return rc;
+    rc = s->io->sync_dir(s->io, s->root);
+    return rc < 0 ? err_sys(e, -rc, "sync folder '%s'", s->root) : 0;
+}
+
+/* ---- open ---- */
+
+static int init_parts(struct store *s, const struct store_options *opt, struct err *e)
+{
+    char *folder;
+    reclaimer_init(&s->reclaimer, &s->log.files, opt->mapped_budget_bytes, &s->flusher.flushed);
+    s->has_reclaimer = true;
+    int rc =
+        consume_queues_init(&s->queues, s->io, s->root, opt->queue_file_bytes, &s->reclaimer, e);
+    if (rc == 0)
+        rc = name_file(s, FORMAT_DIR_LOG, &folder, e);
+    if (rc < 0)
+        return rc;
+    struct commit_log_options log_opt = {
+        .folder = folder,
+        .file_bytes = opt->file_bytes,
+        .max_message_bytes = opt->max_message_bytes,
+        .window_bytes = opt->populate_window_bytes,
+        .host = opt->host,
+    };
+    rc = commit_log_init(&s->log, &log_opt, s->io, &s->reclaimer, e);
+    free(folder);
+    if (rc < 0)
+        return rc;
+    dispatcher_init(&s->dispatcher, &s->log, &s->queues, opt);
+    s->has_dispatcher = true;
+    return flusher_init(&s->flusher, s->root, s->io, &s->log, &s->queues, &s->dispatcher,
+                        (int)opt->flush_interval_ms, e);
+}
+
+static int recover(struct store *s, struct err *e)
+{
+    struct store_checkpoint cp;
+    struct recovered rec;
+    uint64_t began_ns = s->io->mono_ns(s->io);
+    int rc = checkpoint_read(s->root, s->io, &cp, e);
+    if (rc == 0)
+        rc = raise_abort(s, e);
+    if (rc == 0)
+        rc = recovery_run(&s->log, &s->queues, &cp, &s->report, &rec, e);
+    if (rc == 0)
+        rc = commit_log_begin(&s->log, rec.tail, rec.last_ms, e);
+    if (rc < 0)
+        return rc;
+    dispatcher_begin(&s->dispatcher, rec.tail, rec.last_ms);
+    flusher_begin(&s->flusher, rec.synced, &cp);
+    s->report.elapsed_ms = (s->io->mono_ns(s->io) - began_ns) / 1000000;
+    return 0;
+}
+
+static int start(struct store *s, struct err *e)
+{
+    int rc = commit_log_start(&s->log, e);
+    if (rc == 0)
+        rc = worker_start(&s->dispatcher.worker, "store-dispatch", e);
+    if (rc == 0)
+        rc = worker_start(&s->flusher.worker, "store-flush", e);
+    if (rc == 0)
+        rc = worker_start(&s->reclaimer.worker, "store-reclaim", e);
+    return rc;
+}
+
+/* Ends the threads and frees everything, also what is half built. The first failure is told. */
+static int dismantle(struct store *s, struct err *e)
+{
+    int rc = 0;
+    struct err later;
+    if (s->has_dispatcher)
+        dispatcher_stop(&s->dispatcher);
+    if (s->flusher.io)
+        worker_stop(&s->flusher.worker);
+    if (s->log.active) {
+        rc = flusher_all(&s->flusher, e);
+        int stop_rc = commit_log_stop(&s->log, rc < 0 ? &later : e);
+        rc = rc < 0 ? rc : stop_rc;
+    }
+    if (s->has_reclaimer)
+        worker_stop(&s->reclaimer.worker);
+    flusher_fini(&s->flusher);
+    if (s->has_dispatcher)
+        dispatcher_fini(&s->dispatcher);
+    commit_log_fini(&s->log);
+    consume_queues_fini(&s->queues);
+    if (s->has_reclaimer)
+        reclaimer_fini(&s->reclaimer);
+    return rc;
+}
+
+static void release(struct store *s)
+{
+    if (s->lock_fd >= 0)
+        (void)s->io->close(s->io, s->lock_fd); /* gives the lock back */
+    free(s->root);
+    free(s);
+}
+
+int store_open(struct store **ret_store, const struct store_options *opt, struct io *io,
+               struct err *e)
+{
+    struct store_options full = *opt;
+    int rc = fill_options(&full, e);
+    if (rc < 0)
+        return rc;
+    struct store *s = calloc(1, sizeof *s);
+    if (!s || !(s->root = strdup(full.root))) {
+        free(s);
+        return err_set(e, ERR_NOMEM, "open '%s'", full.root);
+    }
+    s->io = io;
+    s->lock_fd = -1;
+    rc = lock_root(s, e);
+    if (rc == 0)
+        rc = init_parts(s, &full, e);
+    if (rc == 0)
+        rc = recover(s, e);
+    if (rc == 0)
+        rc = start(s, e);
+    if (rc < 0) {
+        struct err later;
+        (void)dismantle(s, &later); /* the failure before is the one to tell */
+        release(s);
+        return rc;
+    }
+    *ret_store = s;
+    return 0;
+}
+
+int store_close(struct store *s, struct err *e)
+{
+    if (!s)
+        return 0;
+    struct err later;
+    commit_log_close(&s->log);
+    int rc = dispatcher_wait(&s->dispatcher, commit_log_published(&s->log), e);
+    int stop_rc = dismantle(s, rc < 0 ? &later : e);
+    rc = rc < 0 ? rc : stop_rc;
+    if (rc == 0)
+        rc = lower_abort(s, e);
+    if (rc < 0)
+        rc = err_wrap(e, "close '%s'", s->root);
+    release(s);
+    return rc;
+}
+
+void store_recovery_report(const struct store *s, struct store_recovery *ret)
+{
+    *ret = s->report;
+}
+
+/* ---- append and drop ---- */
+
+int store_append(struct store *s, const struct store_message *m, struct store_appended *ret,
+                 struct err *e)
+{
+    if (consume_queues_is_batch(&s->queues, m->topic))
+        return err_set(e, ERR_UNSUPPORTED, "append to '%.*s': its queues are batch queues",
+                       (int)m->topic.len, (const char *)m->topic.ptr);
+    struct consume_queue *q;
+    int rc = consume_queues_get_or_make(&s->queues, m->topic, m->queue_id, &q, e);
+    if (rc < 0)
+        return rc;
+    rc = commit_log_append(&s->log, &q->seq, m, ret, e);
+    consume_queue_unref(q);
+    if (rc == 0)
+        worker_wake(&s->dispatcher.worker);
+    return rc;
+}
+
+/* Refuses appends to the queues of `l`; returns the log's end then. */
+static uint64_t refuse_appends(struct store *s, const struct queue_list *l)
+{
+    lock_take(&s->log.lock);
+    for (size_t i = 0; i < l->n; i++)
+        l->queues[i]->seq.dropped = true;
+    uint64_t end = s->log.tail;
+    lock_drop(&s->log.lock);
+    return end;
+}
+
+int store_drop_topic(struct store *s, struct span topic, struct err *e)
+{
+    if (topic.len == 0)
+        return err_set(e, ERR_INVAL, "drop a topic without a name");
+    struct queue_list l;
+    int rc = consume_queues_list(&s->queues, topic, &l, e);
+    if (rc < 0)
+        return rc;
+    /* what was appended before must not come to a queue made anew */
+    rc = dispatcher_wait(&s->dispatcher, refuse_appends(s, &l), e);
+    for (size_t i = 0; rc == 0 && i < l.n; i++)
+        rc = consume_queues_drop(&s->queues, l.queues[i], e);
+    queue_list_fini(&l);
+    if (rc < 0)
+        return err_wrap(e, "drop topic '%.*s'", (int)topic.len, (const char *)topic.ptr);
+    return 0;
+}
+
+/* ---- statistics ---- */
+
+static void log_stats(struct store *s, struct store_stats *ret)
+{
+    lock_take(&s->log.lock);
+    ret->reserved = s->log.tail;
+    ret->n_appended = s->log.n_appended;
+    ret->appended_bytes = s->log.appended_bytes;
+    ret->published = commit_log_published(&s->log);
+    const struct mapped_file *f = s->log.active;
+    ret->populated = f->start + atomic_load_explicit(&f->populated, memory_order_acquire);
+    lock_drop(&s->log.lock);
+    ret->n_append_waits = atomic_load_explicit(&s->log.n_waits, memory_order_relaxed); /* count */
+    ret->failed = atomic_load_explicit(&s->log.is_failed, memory_order_acquire);
+}
+
+void store_stats(struct store *s, struct store_stats *ret)
+{
+    struct store_stats st = {0};
+    struct mapped_files_usage u;
+    struct flusher *fl = &s->flusher;
+    /* lowest first: each only grows, so the order of I1 holds in what is read */
+    st.checkpoint = atomic_load_explicit(&fl->checkpoint, memory_order_acquire);
+    st.flushed = atomic_load_explicit(&fl->flushed, memory_order_acquire);
+    st.dispatched = atomic_load_explicit(&s->dispatcher.dispatched, memory_order_acquire);
+    log_stats(s, &st);
+    mapped_files_bounds(&s->log.files, &st.log_min, &st.allocated);
+    mapped_files_usage(&s->log.files, &u);
+    st.n_files = u.n_files;
+    st.n_mapped_files = u.n_mapped;
+    st.mapped_bytes = u.mapped_bytes;
+    st.n_pins = u.n_pins + reclaimer_n_pins(&s->reclaimer);
+    st.n_queues = consume_queues_count(&s->queues);
+    /* relaxed: counts */
+    st.n_flushes = atomic_load_explicit(&fl->n_flushes, memory_order_relaxed);
+    st.flushed_bytes = atomic_load_explicit(&fl->flushed_bytes, memory_order_relaxed);
+    st.n_unmapped = atomic_load_explicit(&s->reclaimer.n_unmapped, memory_order_relaxed);
+    st.n_damaged = atomic_load_explicit(&s->n_damaged, memory_order_relaxed) +
+                   atomic_load_explicit(&s->dispatcher.n_damaged, memory_order_relaxed);
+    *ret = st;
+}

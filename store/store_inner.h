@@ -1,0 +1,28 @@
+/* What an open store is made of; seen by store.c and scan.c only. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORE_STORE_INNER_H
+#define STORE_STORE_INNER_H
+
+#include "store/commit_log.h"
+#include "store/consume_queues.h"
+#include "store/dispatch.h"
+#include "store/flush.h"
+#include "store/reclaimer.h"
+#include "store/store.h"
+
+struct store {
+    /* set before start, then constant */
+    struct io *io;
+    char *root;
+    int lock_fd; /* the lock file, held while open; -1: none */
+    struct store_recovery report;
+    struct reclaimer reclaimer;
+    struct commit_log log;
+    struct consume_queues queues;
+    struct dispatcher dispatcher;
+    struct flusher flusher;
+    bool has_reclaimer, has_dispatcher; /* these were initialised */
+    _Atomic uint64_t n_damaged;         /* relaxed: a count */
+};
+
+#endif

@@ -1,0 +1,306 @@
+/* The store from outside: open, append, get, scan, drop, close. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/store.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/lib/store_fixture.h"
+#include "tests/lib/suite.h"
+#include "tests/lib/tmpdir.h"
+
+static struct store_fixture f;
+
+static void set_up(void)
+{
+    store_fixture_init(&f);
+    store_fixture_open(&f);
+}
+
+static void tear_down(void)
+{
+    store_fixture_fini(&f);
+}
+
+START_TEST(what_was_appended_is_read_back)
+{
+    struct store_appended at = store_fixture_append(&f, "T", 3, "hello");
+    ck_assert_uint_eq(at.log_off, 0);
+    ck_assert_uint_eq(at.queue_off, 0);
+    store_fixture_await(&f, "T", 3, 1);
+    store_fixture_expect(&f, "T", 3, 0, "hello");
+}
+END_TEST
+
+START_TEST(each_queue_counts_its_own_records)
+{
+    (void)store_fixture_append(&f, "T", 0, "a");
+    (void)store_fixture_append(&f, "T", 1, "b");
+    ck_assert_uint_eq(store_fixture_append(&f, "T", 0, "c").queue_off, 1);
+    ck_assert_uint_eq(store_fixture_append(&f, "U", 0, "d").queue_off, 0);
+    store_fixture_await(&f, "U", 0, 1);
+    store_fixture_expect(&f, "T", 0, 1, "c");
+    store_fixture_expect(&f, "T", 1, 0, "b");
+}
+END_TEST
+
+START_TEST(records_run_over_many_files)
+{
+    char body[9000];
+    memset(body, 'x', sizeof body - 1);
+    body[sizeof body - 1] = '\0';
+    for (int i = 0; i < 100; i++)
+        (void)store_fixture_append(&f, "T", 0, body);
+    store_fixture_await(&f, "T", 0, 100);
+    store_fixture_expect(&f, "T", 0, 0, body);
+    store_fixture_expect(&f, "T", 0, 99, body);
+    struct store_stats st;
+    store_stats(f.store, &st);
+    ck_assert_uint_ge(st.n_files, 100 * 9000 / FIXTURE_FILE_BYTES);
+    ck_assert_uint_eq(st.n_appended, 100);
+    ck_assert_uint_eq(st.n_pins > 0, 1); /* the active file's at least */
+}
+END_TEST
+
+START_TEST(a_clean_close_keeps_everything)
+{
+    for (int i = 0; i < 150; i++)
+        (void)store_fixture_append(&f, "T", 0, "kept");
+    store_fixture_close(&f);
+    store_fixture_open(&f);
+    struct store_recovery r;
+    store_recovery_report(f.store, &r);
+    ck_assert(r.was_clean);
+    ck_assert_uint_eq(r.n_damaged, 0);
+    ck_assert_uint_eq(r.cut_bytes, 0);
+    ck_assert_uint_eq(r.n_requeued, 0);
+    store_fixture_expect(&f, "T", 0, 149, "kept");
+    ck_assert_uint_eq(store_fixture_append(&f, "T", 0, "next").queue_off, 150);
+}
+END_TEST
+
+START_TEST(a_store_in_use_is_refused)
+{
+    struct store *second;
+    struct err e;
+    ck_assert_int_eq(store_open(&second, &f.opt, f.io, &e), ERR_BUSY);
+    ck_assert_ptr_nonnull(strstr(e.msg, "another process"));
+}
+END_TEST
+
+START_TEST(a_record_larger_than_its_limits_is_refused)
+{
+    static uint8_t body[16 * 1024 + 1];
+    struct store_appended at;
+    struct err e;
+    ck_assert_int_eq(store_fixture_try(&f, "T", 0, span_of(body, sizeof body), &at, &e),
+                     ERR_TOOBIG);
+}
+END_TEST
+
+static bool is_wanted_code(void *arg, int64_t tag_code)
+{
+    return *(const int64_t *)arg == tag_code;
+}
+
+static void scan(struct store_scan *scan, struct store_slice *slices, struct store_scanned *ret)
+{
+    struct err e = {0};
+    int rc = store_scan(f.store, scan, slices, ret, &e);
+    ck_assert_msg(rc == 0, "scan: %s", e.msg);
+    for (size_t i = 0; i < ret->n; i++)
+        store_unpin(slices[i].pin);
+}
+
+START_TEST(a_scan_stops_for_each_of_its_reasons)
+{
+    struct store_slice slices[8];
+    struct store_scanned done;
+    for (int i = 0; i < 5; i++)
+        (void)store_fixture_append(&f, "T", 0, "x");
+    store_fixture_await(&f, "T", 0, 5);
+    struct store_scan s = {
+        .topic = span_str("T"), .max_messages = 8, .max_bytes = 1 << 20, .max_entries = 100};
+    scan(&s, slices, &done);
+    ck_assert_int_eq(done.end, STORE_SCAN_TAIL);
+    ck_assert_uint_eq(done.n, 5);
+    ck_assert_uint_eq(done.next_queue_off, 5);
+    s.max_messages = 3;
+    scan(&s, slices, &done);
+    ck_assert_int_eq(done.end, STORE_SCAN_FULL);
+    ck_assert_uint_eq(done.next_queue_off, 3);
+    s.max_entries = 2;
+    scan(&s, slices, &done);
+    ck_assert_int_eq(done.end, STORE_SCAN_MORE);
+    ck_assert_uint_eq(done.n, 2);
+    s.max_bytes = 1;
+    scan(&s, slices, &done);
+    ck_assert_int_eq(done.end, STORE_SCAN_FULL);
+    ck_assert_uint_eq(done.n, 1);
+    s.topic = span_str("absent");
+    scan(&s, slices, &done);
+    ck_assert_int_eq(done.end, STORE_SCAN_NO_QUEUE);
+}
+END_TEST
+
+START_TEST(a_scan_passes_over_what_does_not_match)
+{
+    struct store_slice slices[8];
+    struct store_scanned done;
+    for (int i = 0; i < 5; i++)
+        (void)store_fixture_append(&f, "T", 0, "x");
+    store_fixture_await(&f, "T", 0, 5);
+    int64_t code = 0; /* of no tag; ours have one */
+    struct store_scan s = {.topic = span_str("T"),
+                           .max_messages = 8,
+                           .max_bytes = 1 << 20,
+                           .max_entries = 100,
+                           .match = {.tag = is_wanted_code, .arg = &code}};
+    scan(&s, slices, &done);
+    ck_assert_uint_eq(done.n, 0);
+    ck_assert_uint_eq(done.n_passed, 5);
+    ck_assert_uint_eq(done.next_queue_off, 5);
+    code = 2598919; /* of TagA: rocketmq-store 15.5 */
+    scan(&s, slices, &done);
+    ck_assert_uint_eq(done.n, 5);
+}
+END_TEST
+
+START_TEST(a_damaged_record_is_passed_over_and_counted)
+{
+    struct store_slice slices[8];
+    struct store_scanned done;
+    for (int i = 0; i < 3; i++)
+        (void)store_fixture_append(&f, "T", 0, "x");
+    store_fixture_await(&f, "T", 0, 3);
+    struct store_appended at = store_fixture_append(&f, "T", 0, "x");
+    store_fixture_await(&f, "T", 0, 4);
+    store_fixture_poke(&f, "commitlog/00000000000000000000", at.log_off + 4, "\0\0\0\0", 4);
+    struct store_scan s = {
+        .topic = span_str("T"), .max_messages = 8, .max_bytes = 1 << 20, .max_entries = 100};
+    scan(&s, slices, &done);
+    ck_assert_uint_eq(done.n, 3);
+    ck_assert_uint_eq(done.n_damaged, 1);
+    ck_assert_uint_eq(done.next_queue_off, 4);
+    struct store_stats st;
+    store_stats(f.store, &st);
+    ck_assert_uint_eq(st.n_damaged, 1);
+}
+END_TEST
+
+START_TEST(a_time_finds_the_first_record_at_or_behind_it)
+{
+    struct err e;
+    uint64_t off;
+    struct store_appended first = store_fixture_append(&f, "T", 0, "x");
+    store_fixture_await(&f, "T", 0, 1);
+    ck_assert_int_eq(store_queue_off_by_time(f.store, span_str("T"), 0, first.store_ms, &off, &e),
+                     0);
+    ck_assert_uint_eq(off, 0);
+    ck_assert_int_eq(
+        store_queue_off_by_time(f.store, span_str("T"), 0, first.store_ms + 1, &off, &e), 0);
+    ck_assert_uint_eq(off, 1);
+}
+END_TEST
+
+START_TEST(a_dropped_topic_starts_again_at_zero)
+{
+    struct err e = {0};
+    for (int i = 0; i < 3; i++)
+        (void)store_fixture_append(&f, "T", 0, "old");
+    ck_assert_int_eq(store_drop_topic(f.store, span_str("T"), &e), 0);
+    uint64_t min_off, max_off;
+    store_queue_bounds(f.store, span_str("T"), 0, &min_off, &max_off);
+    ck_assert_uint_eq(max_off, 0);
+    ck_assert_uint_eq(store_fixture_append(&f, "T", 0, "new").queue_off, 0);
+    store_fixture_await(&f, "T", 0, 1);
+    store_fixture_expect(&f, "T", 0, 0, "new");
+}
+END_TEST
+
+START_TEST(a_topic_made_again_survives_a_crash)
+{
+    struct err e = {0};
+    for (int i = 0; i < 3; i++)
+        (void)store_fixture_append(&f, "T", 0, "old");
+    ck_assert_int_eq(store_drop_topic(f.store, span_str("T"), &e), 0);
+    (void)store_fixture_append(&f, "T", 0, "new");
+    store_fixture_kill(&f);
+    store_fixture_poke(&f, "checkpoint", 40, "\0\0\0\0\0\0\0\0", 8); /* walk it all */
+    store_fixture_open(&f);
+    uint64_t min_off, max_off;
+    store_queue_bounds(f.store, span_str("T"), 0, &min_off, &max_off);
+    ck_assert_uint_eq(max_off, 1);
+    store_fixture_expect(&f, "T", 0, 0, "new");
+}
+END_TEST
+
+START_TEST(a_pin_outlives_its_topic)
+{
+    struct err e = {0};
+    struct store_slice slice;
+    (void)store_fixture_append(&f, "T", 0, "held");
+    store_fixture_await(&f, "T", 0, 1);
+    ck_assert_int_eq(store_get(f.store, span_str("T"), 0, 0, &slice, &e), 0);
+    struct store_pin *again = store_pin_again(slice.pin);
+    store_unpin(slice.pin);
+    ck_assert_int_eq(store_drop_topic(f.store, span_str("T"), &e), 0);
+    ck_assert(span_equal(slice.rec.body, span_str("held")));
+    store_unpin(again);
+}
+END_TEST
+
+struct seen {
+    _Atomic int n;
+};
+
+static void note_arrival(void *arg, const struct store_arrival *a)
+{
+    struct seen *seen = arg;
+    if (span_equal(a->topic, span_str("T")) && a->queue_id == 2 && a->tag_code == 2598919)
+        seen->n++;
+}
+
+START_TEST(an_arrival_is_told_after_it_can_be_read)
+{
+    struct seen seen = {0};
+    store_fixture_close(&f);
+    f.opt.on_arrival = note_arrival;
+    f.opt.arrival_arg = &seen;
+    store_fixture_open(&f);
+    (void)store_fixture_append(&f, "T", 2, "x");
+    (void)store_fixture_append(&f, "T", 2, "y");
+    store_fixture_close(&f); /* drains */
+    ck_assert_int_eq(seen.n, 2);
+    store_fixture_open(&f);
+}
+END_TEST
+
+static Suite *make_suite(void)
+{
+    Suite *s = suite_create("store");
+    TCase *tc = tcase_create("store");
+    tcase_add_checked_fixture(tc, set_up, tear_down);
+    tcase_add_test(tc, what_was_appended_is_read_back);
+    tcase_add_test(tc, each_queue_counts_its_own_records);
+    tcase_add_test(tc, records_run_over_many_files);
+    tcase_add_test(tc, a_clean_close_keeps_everything);
+    tcase_add_test(tc, a_store_in_use_is_refused);
+    tcase_add_test(tc, a_record_larger_than_its_limits_is_refused);
+    tcase_add_test(tc, a_scan_stops_for_each_of_its_reasons);
+    tcase_add_test(tc, a_scan_passes_over_what_does_not_match);
+    tcase_add_test(tc, a_damaged_record_is_passed_over_and_counted);
+    tcase_add_test(tc, a_time_finds_the_first_record_at_or_behind_it);
+    tcase_add_test(tc, a_dropped_topic_starts_again_at_zero);
+    tcase_add_test(tc, a_topic_made_again_survives_a_crash);
+    tcase_add_test(tc, a_pin_outlives_its_topic);
+    tcase_add_test(tc, an_arrival_is_told_after_it_can_be_read);
+    suite_add_tcase(s, tc);
+    return s;
+}
+
+int main(void)
+{
+    return suite_run(make_suite());
+}
