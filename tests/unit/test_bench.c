@@ -1,0 +1,105 @@
+/* Medians, and the report of a benchmark. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/bench/bench.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/lib/suite.h"
+#include "tests/lib/tmpdir.h"
+
+START_TEST(the_median_is_the_middle_or_the_lower_middle)
+{
+    double odd[] = {5, 1, 3};
+    double even[] = {4, 1, 3, 2};
+    double one[] = {7};
+    ck_assert(bench_median(odd, 3) == 3);
+    ck_assert(bench_median(even, 4) == 2);
+    ck_assert(bench_median(one, 1) == 7);
+}
+END_TEST
+
+static json_t *write_and_read(const struct bench_result *results, size_t n)
+{
+    struct err e;
+    struct bench_report *report;
+    char *folder = tmpdir_make();
+    char *path = tmpdir_path(folder, "report.json");
+    ck_assert_int_eq(bench_report_new(&report, &e), 0);
+    for (size_t i = 0; i < n; i++)
+        ck_assert_int_eq(bench_report_add(report, &results[i], &e), 0);
+    ck_assert_int_eq(bench_report_write(report, path, &e), 0);
+    bench_report_free(report);
+    json_t *root = json_load_file(path, 0, NULL);
+    ck_assert_ptr_nonnull(root);
+    free(path);
+    tmpdir_remove(folder);
+    return root;
+}
+
+static const json_t *field(const json_t *root, size_t i, const char *name)
+{
+    return json_object_get(json_array_get(json_object_get(root, "results"), i), name);
+}
+
+START_TEST(a_ratio_at_its_target_is_met_and_one_below_is_not)
+{
+    const struct bench_result results[] = {
+        {"store", "append", "msg/s", 60, 100, 0.6},
+        {"store", "append", "msg/s", 59, 100, 0.6},
+    };
+    json_t *root = write_and_read(results, 2);
+    ck_assert(json_real_value(field(root, 0, "ratio")) == 0.6);
+    ck_assert(json_is_true(field(root, 0, "met")));
+    ck_assert(json_is_false(field(root, 1, "met")));
+    ck_assert_str_eq(json_string_value(field(root, 0, "case")), "append");
+    ck_assert(json_is_string(json_object_get(json_object_get(root, "machine"), "cpu")));
+    json_decref(root);
+}
+END_TEST
+
+START_TEST(what_a_result_does_not_have_is_null)
+{
+    const struct bench_result results[] = {
+        {"rpc", "no limit", "msg/s", 1, 0, 0.6},
+        {"rpc", "no target", "msg/s", 1, 2, 0},
+    };
+    json_t *root = write_and_read(results, 2);
+    ck_assert(json_is_null(field(root, 0, "ratio")));
+    ck_assert(json_is_null(field(root, 0, "limit")));
+    ck_assert(json_is_null(field(root, 0, "met")));
+    ck_assert(json_real_value(field(root, 1, "ratio")) == 0.5);
+    ck_assert(json_is_null(field(root, 1, "target")));
+    ck_assert(json_is_null(field(root, 1, "met")));
+    json_decref(root);
+}
+END_TEST
+
+START_TEST(a_report_that_cannot_be_written_says_where)
+{
+    struct err e;
+    struct bench_report *report;
+    ck_assert_int_eq(bench_report_new(&report, &e), 0);
+    ck_assert_int_eq(bench_report_write(report, "/nowhere/report.json", &e), ERR_IO);
+    ck_assert_ptr_nonnull(strstr(e.msg, "/nowhere/report.json"));
+    bench_report_free(report);
+}
+END_TEST
+
+static Suite *make_suite(void)
+{
+    Suite *suite = suite_create("bench");
+    TCase *tc = tcase_create("bench");
+    tcase_add_test(tc, the_median_is_the_middle_or_the_lower_middle);
+    tcase_add_test(tc, a_ratio_at_its_target_is_met_and_one_below_is_not);
+    tcase_add_test(tc, what_a_result_does_not_have_is_null);
+    tcase_add_test(tc, a_report_that_cannot_be_written_says_where);
+    suite_add_tcase(suite, tc);
+    return suite;
+}
+
+int main(void)
+{
+    return suite_run(make_suite());
+}
