@@ -267,6 +267,17 @@ int store_each_file(struct store *s, store_file_fn fn, void *arg, struct err *e)
 int store_each_file_at(const char *root, store_file_fn fn, void *arg, struct io *io,
                        struct err *e) MUST_CHECK;
 
+/* What this process costs, as the kernel counts it. */
+struct store_memory {
+    uint64_t rss_anon_bytes, rss_file_bytes, rss_shmem_bytes; /* resident, by what backs it */
+    uint64_t page_table_bytes;
+    uint64_t locked_bytes;
+    uint64_t minor_faults, major_faults; /* since the process began */
+};
+
+/* ERR_UNSUPPORTED when /proc does not tell. */
+int store_memory(struct store_memory *ret, struct err *e) MUST_CHECK;
+
 /* ---- looking at files from outside: read-only, live or damaged ones too ---- */
 
 enum store_walk_kind {
