@@ -3,6 +3,7 @@
 #include "tools/command.h"
 
 static const struct command benches[] = {
+    {"store", "Append to a store beside memcpy and CRC-32", bench_store},
     {0},
 };
 
