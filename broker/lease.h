@@ -44,7 +44,7 @@ void lease_table_close(struct lease_table *t);
 
 /* Writes both files when something changed since the last time. One caller at a time waits for the
  * other. Thread: any that may wait for the disk. Locks: LOCK_STATE, LOCK_LEASES, LOCK_LEASE. */
-int lease_save(struct lease_table *t, uint64_t now_ms, struct err *e) MUST_CHECK;
+int lease_save(struct lease_table *t, struct err *e) MUST_CHECK;
 
 /* The lease of a group and topic, made when absent; dropped with lease_unref. A new one starts at
  * the first message of each queue (position 0), or at RocketMQ's offset when it is on record.
@@ -74,7 +74,7 @@ struct lease_take {
 enum lease_begin {
     LEASE_READY,   /* take back first, then scan from `position` */
     LEASE_FULL,    /* too much in flight: take back only */
-    LEASE_BUSY,    /* another receive scans this queue: go to the next */
+    LEASE_BUSY,    /* another receive scans this queue (or the lease was dropped): go to the next */
     LEASE_BLOCKED, /* orderly: un-acked messages are out */
 };
 
@@ -151,8 +151,9 @@ enum { LEASE_RENEW_MS = 60000, LEASE_RENEW_LIMIT_MS = 3 * 60 * 60 * 1000 };
 
 /* Renews what owned deliveries have left (to LEASE_RENEW_MS when it is under a third of that, up to
  * LEASE_RENEW_LIMIT_MS after delivery) while their owner is in `owners` (sorted); those of others
- * become visible in one second, attempt counted. Call it every five seconds. */
-void lease_renew(struct lease_table *t, const uint64_t *owners, size_t n_owners, uint64_t now_ms);
+ * become visible in one second, attempt counted. Call it every five seconds. ERR_NOMEM only. */
+int lease_renew(struct lease_table *t, const uint64_t *owners, size_t n_owners, uint64_t now_ms,
+                struct err *e) MUST_CHECK;
 
 /* ---- administration ---- */
 
