@@ -98,7 +98,8 @@ static int call(const char *path, const char *request, uint64_t timeout_ms, stru
     int rc = client_call(f.client, path, span_str(request), timeout_ms, &reply, &len, e);
     if (rc == 0) {
         ck_assert_uint_eq(len, strlen(request));
-        ck_assert_mem_eq(reply, request, len);
+        if (len > 0) /* an empty reply has no bytes to point at */
+            ck_assert_mem_eq(reply, request, len);
     }
     free(reply);
     return rc;
