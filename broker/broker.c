@@ -1,0 +1,234 @@
+/* The broker: starts every long-lived object in order and stops them in reverse.
+ *
+ *   holds, store, receipts, topics, groups, leases, alarms, sessions, housekeeper, server
+ *
+ * The store comes before everything that reads or writes its folder: its lock says whose it is. The
+ * server comes last and goes first: every callback finds all the others. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/broker.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "broker/convert.h"
+#include "broker/handler.h"
+
+enum { RENEW_INTERVAL_MS = 5000 };
+
+/* ---- chores ---- */
+
+static uint64_t mono_ms(const struct broker *b)
+{
+    return b->io->mono_ns(b->io) / 1000000;
+}
+
+void broker_save(struct broker *b)
+{
+    struct err e;
+    if (lease_save(b->leases, &e))
+        log_error("save positions and leases: %s, trying again later", e.msg);
+    if (group_save(b->groups, &e))
+        log_error("save groups: %s, trying again later", e.msg);
+}
+
+void broker_renew_leases(void *arg)
+{
+    struct broker *b = arg;
+    struct err e;
+    uint64_t *owners = NULL, now_ms = b->io->now_ms(b->io);
+    size_t n = 0;
+    (void)session_expire(b->sessions, now_ms); /* how many is of no interest */
+    if (session_owners(b->sessions, &owners, &n, &e)) {
+        log_warn("list clients: %s, renewing later", e.msg);
+        return;
+    }
+    if (lease_renew(b->leases, owners, n, now_ms, &e))
+        log_warn("renew leases: %s, renewing later", e.msg);
+    alarm_refresh(b->alarms, b->server);
+    free(owners);
+}
+
+static uint64_t until(uint64_t since_ms, uint64_t interval_ms, uint64_t now_ms)
+{
+    uint64_t at_ms = since_ms + interval_ms;
+    return at_ms > now_ms ? at_ms - now_ms : 0;
+}
+
+static uint64_t round_of_chores(void *arg)
+{
+    struct broker *b = arg;
+    uint64_t now = mono_ms(b);
+    if (until(b->saved_ms, b->cfg.save_interval_ms, now) == 0) {
+        broker_save(b);
+        b->saved_ms = now;
+    }
+    if (until(b->renewed_ms, RENEW_INTERVAL_MS, now) == 0) {
+        broker_renew_leases(b);
+        b->renewed_ms = now;
+    }
+    uint64_t save = until(b->saved_ms, b->cfg.save_interval_ms, now);
+    uint64_t renew = until(b->renewed_ms, RENEW_INTERVAL_MS, now);
+    return save < renew ? save : renew;
+}
+
+/* ---- start ---- */
+
+/* On the store's dispatcher: wakes at most one parked receive of each group, by a post. */
+static void on_arrival(void *arg, const struct store_arrival *a)
+{
+    struct broker *b = arg;
+    (void)hold_notify(b->holds, a->topic, a->tag_code); /* maybe nobody waits */
+}
+
+static void log_recovery(const struct broker *b)
+{
+    struct store_recovery r;
+    store_recovery_report(b->store, &r);
+    log_info("store '%s' %s: looked at %" PRIu64 " bytes, %" PRIu64 " records, in %" PRIu64 " ms",
+             b->cfg.store_root, r.was_clean ? "was closed cleanly" : "is recovered",
+             r.scanned_bytes, r.n_records, r.elapsed_ms);
+    if (r.n_damaged > 0)
+        log_warn("%" PRIu64 " damaged places, %" PRIu64 " bytes, passing over them", r.n_damaged,
+                 r.damaged_bytes);
+    if (r.n_requeued > 0 || r.cut_bytes > 0)
+        log_info("%" PRIu64 " queue entries written again, %" PRIu64
+                 " bytes behind the last record are free again",
+                 r.n_requeued, r.cut_bytes);
+}
+
+static int open_store(struct broker *b, uint16_t port, struct err *e)
+{
+    const struct config *cfg = &b->cfg;
+    char host[CONFIG_TEXT_BYTES + 16];
+    struct store_options opt = {.root = cfg->store_root,
+                                .file_bytes = cfg->log_file_bytes,
+                                .queue_file_bytes = cfg->queue_file_bytes,
+                                .max_message_bytes = (uint32_t)cfg->max_message_bytes,
+                                .flush_interval_ms = (uint32_t)cfg->flush_interval_ms,
+                                .populate_window_bytes = cfg->populate_window_bytes,
+                                .mapped_budget_bytes = cfg->mapped_budget_bytes,
+                                .on_arrival = on_arrival,
+                                .arrival_arg = b};
+    (void)snprintf(host, sizeof host, strchr(cfg->broker_ip, ':') ? "[%s]:%u" : "%s:%u",
+                   cfg->broker_ip, port);
+    if (!convert_parse_host(host, &opt.host))
+        return err_set(e, ERR_INVAL, "brokerIP1 '%s' is no IP address", cfg->broker_ip);
+    int rc = store_open(&b->store, &opt, b->io, e);
+    if (!rc)
+        log_recovery(b);
+    return rc;
+}
+
+static int open_registries(struct broker *b, struct err *e)
+{
+    const struct config *cfg = &b->cfg;
+    int rc = receipt_key_open(&b->receipts, b->config_folder, b->io, e);
+    if (!rc)
+        rc = topic_table_open(&b->topics, b->config_folder, cfg->max_topics, b->io, e);
+    if (!rc)
+        rc = group_table_open(&b->groups, b->config_folder, cfg->max_groups, b->io, e);
+    if (!rc)
+        rc = lease_table_open(&b->leases, b->config_folder, cfg->max_in_flight_per_queue, b->io, e);
+    if (!rc)
+        rc = alarm_table_open(&b->alarms, b->holds, b->io, e);
+    if (!rc)
+        rc = session_table_open(&b->sessions, cfg->max_sessions, cfg->session_expiry_ms, e);
+    return rc;
+}
+
+static int start_serving(struct broker *b, const char *host, uint16_t port, struct err *e)
+{
+    struct keeper_options chores = {.round = round_of_chores, .arg = b};
+    struct rpc_options opt = {.host = host,
+                              .port = port,
+                              .n_workers = (unsigned)b->cfg.workers,
+                              .max_request_bytes = (uint32_t)b->cfg.max_request_bytes,
+                              .methods = handler_methods,
+                              .n_methods = handler_n_methods,
+                              .ctx = b};
+    b->saved_ms = b->renewed_ms = mono_ms(b);
+    int rc = keeper_start(&b->keeper, &chores, e);
+    return rc ? rc : rpc_server_start(&b->server, &opt, e);
+}
+
+int broker_start(struct broker **ret_broker, const struct config *cfg, struct io *io, struct err *e)
+{
+    struct err ignored;
+    char host[CONFIG_TEXT_BYTES];
+    uint16_t port = 0;
+    struct broker *b = calloc(1, sizeof *b);
+    if (!b)
+        return err_set(e, ERR_NOMEM, "make the broker");
+    b->cfg = *cfg;
+    b->io = io;
+    lock_init(&b->stream_lock, LOCK_STREAM);
+    (void)snprintf(b->config_folder, sizeof b->config_folder, "%s/config", cfg->store_root);
+    int rc = config_listen(cfg, host, &port, e);
+    if (!rc)
+        rc = hold_table_open(&b->holds, cfg->max_parked, cfg->max_parked_per_group, e);
+    if (!rc)
+        rc = open_store(b, port, e);
+    if (!rc)
+        rc = open_registries(b, e);
+    if (!rc)
+        rc = start_serving(b, host, port, e);
+    if (rc)
+        goto fail;
+    *ret_broker = b;
+    return 0;
+fail:
+    (void)broker_stop(b, &ignored); /* what failed first is what counts */
+    return rc;
+}
+
+uint16_t broker_port(const struct broker *b)
+{
+    return rpc_server_port(b->server);
+}
+
+/* ---- stop ---- */
+
+/* Long polls are answered and streams completed, so that clients see an end and no failure. */
+static void end_calls(struct broker *b)
+{
+    if (!b->server)
+        return;
+    /* seq_cst: see the field */
+    atomic_store_explicit(&b->is_stopping, true, memory_order_seq_cst);
+    (void)hold_notify_all(b->holds);
+    h_session_end_streams(b);
+    rpc_server_stop(b->server, (uint32_t)b->cfg.stop_grace_ms);
+}
+
+static int save_all(struct broker *b, struct err *e)
+{
+    int rc = 0;
+    if (b->leases)
+        rc = lease_save(b->leases, e);
+    if (b->groups && !rc)
+        rc = group_save(b->groups, e);
+    return rc;
+}
+
+int broker_stop(struct broker *b, struct err *e)
+{
+    struct err later;
+    if (!b)
+        return 0;
+    end_calls(b);
+    keeper_stop(b->keeper);
+    int rc = save_all(b, e);
+    session_table_close(b->sessions);
+    alarm_table_close(b->alarms);
+    lease_table_close(b->leases);
+    group_table_close(b->groups);
+    topic_table_close(b->topics);
+    receipt_key_free(b->receipts);
+    int closed = store_close(b->store, rc ? &later : e);
+    hold_table_close(b->holds);
+    lock_fini(&b->stream_lock);
+    free(b);
+    return rc ? rc : closed;
+}

@@ -1,0 +1,274 @@
+/* SendMessage (rocketmq-grpc 6.4): each message of a request is checked, converted and appended on
+ * its own; the request is walked in place, and a body goes from its slices into the log. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/handler.h"
+
+#include <stdlib.h>
+
+#include "broker/convert.h"
+#include "broker/bounds.h"
+
+/* What became of one message. */
+struct outcome {
+    struct status status;
+    struct span message_id; /* into the walker; empty on failure */
+    uint64_t queue_off;
+};
+
+/* One request. */
+struct send {
+    struct broker *b;
+    struct proto_send *walker;
+    struct convert_origin origin;
+    struct convert_properties *props;
+    struct outcome *outcomes;
+    size_t n;
+};
+
+/* ---- where to ---- */
+
+/* FNV-1a: any spread will do, but the same group must always go to the same queue. */
+static uint32_t hash_group(struct span group)
+{
+    uint32_t hash = 2166136261u;
+    for (size_t i = 0; i < group.len; i++)
+        hash = (hash ^ group.ptr[i]) * 16777619u;
+    return hash;
+}
+
+static int32_t choose_queue(struct broker *b, const struct topic_info *topic,
+                            const struct proto_message *m)
+{
+    if (m->has & PROTO_HAS_MESSAGE_GROUP)
+        return (int32_t)(hash_group(m->message_group) % topic->n_write_queues);
+    /* relaxed: any order of queues will do */
+    uint32_t turn = atomic_fetch_add_explicit(&b->next_write_queue, 1, memory_order_relaxed);
+    return (int32_t)(turn % topic->n_write_queues);
+}
+
+static int check_type(const struct topic_info *topic, const struct proto_message *m,
+                      struct status *st)
+{
+    struct err e;
+    int rc = topic_check_send(topic->type, bounds_message_type(m), &e);
+    if (!rc)
+        return 0;
+    int32_t code =
+        rc == ERR_UNSUPPORTED ? CODE(NOT_IMPLEMENTED) : CODE(MESSAGE_PROPERTY_CONFLICT_WITH_TYPE);
+    return status_set(st, code, "%s", e.msg);
+}
+
+static int find_topic(struct broker *b, const struct proto_message *m, struct topic_info *ret,
+                      struct status *st)
+{
+    int rc = handler_topic(b, m->topic, ret, st);
+    if (!rc && (!(ret->perm & TOPIC_PERM_WRITE) || ret->n_write_queues == 0))
+        rc = status_set(st, CODE(FORBIDDEN), "no writable queue in topic '%s'", ret->name);
+    return rc;
+}
+
+/* ---- one message ---- */
+
+static int append(struct send *s, const struct proto_message *m, struct outcome *o)
+{
+    struct err e;
+    struct topic_info topic;
+    struct store_message record;
+    struct store_appended appended;
+    int rc = find_topic(s->b, m, &topic, &o->status);
+    if (!rc)
+        rc = bounds_check_message(m, s->b->cfg.max_message_bytes, &o->status);
+    if (!rc)
+        rc = check_type(&topic, m, &o->status);
+    if (!rc)
+        rc = convert_to_record(m, &s->origin, s->props, &record, &o->status);
+    if (rc)
+        return rc;
+    record.queue_id = choose_queue(s->b, &topic, m);
+    rc = store_append(s->b->store, &record, &appended, &e);
+    if (rc)
+        return status_of_err(&o->status, &e);
+    o->message_id = m->message_id;
+    o->queue_off = appended.queue_off;
+    status_ok(&o->status);
+    return 0;
+}
+
+static int append_all(struct send *s, struct err *e)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        struct proto_message m;
+        bool found = false;
+        int rc = proto_send_next(s->walker, &m, &found, e);
+        if (rc)
+            return rc;
+        (void)append(s, &m, &s->outcomes[i]); /* its outcome says how it went */
+    }
+    return 0;
+}
+
+/* ---- the request ---- */
+
+/* A look at the whole request before anything is appended: nothing of a malformed one is, nor of
+ * one with messages for several topics. */
+static int survey(const struct span *slices, size_t n_slices, size_t *ret_n, struct status *st,
+                  struct err *e)
+{
+    struct proto_send *walker = NULL;
+    struct proto_message m;
+    struct span topic = {0}, resource_namespace = {0};
+    bool found = true, same = true;
+    size_t n = 0;
+    int rc = proto_send_new(&walker, slices, n_slices, e);
+    while (!rc && found) {
+        rc = proto_send_next(walker, &m, &found, e);
+        if (rc || !found)
+            break;
+        if (n++ == 0) {
+            topic = m.topic;
+            resource_namespace = m.topic_namespace;
+        }
+        same =
+            same && span_equal(topic, m.topic) && span_equal(resource_namespace, m.topic_namespace);
+    }
+    proto_send_free(walker);
+    if (rc)
+        return rc;
+    *ret_n = n;
+    if (n == 0)
+        return status_set(st, CODE(MESSAGE_CORRUPTED), "the request has no message");
+    if (!same)
+        return status_set(st, CODE(MESSAGE_CORRUPTED),
+                          "the messages of the request have different topics");
+    status_ok(st);
+    return 0;
+}
+
+/* ---- the reply ---- */
+
+/* The common code; MULTIPLE_RESULTS when they differ. The text is that of the first failure. */
+static void sum_up(const struct send *s, struct status *ret)
+{
+    *ret = s->outcomes[0].status;
+    for (size_t i = 1; i < s->n; i++) {
+        const struct status *st = &s->outcomes[i].status;
+        if (st->code == s->outcomes[0].status.code)
+            continue;
+        (void)status_set(ret, CODE(MULTIPLE_RESULTS), "%s",
+                         ret->code == CODE(OK) ? st->text : s->outcomes[0].status.text);
+        return;
+    }
+}
+
+/* The generated form of the entries, and the ids as C strings: one allocation. */
+struct entries {
+    V2(SendResultEntry) **list;
+    V2(SendResultEntry) *entries;
+    V2(Status) *statuses;
+    char *ids;
+};
+
+static int make_entries(struct entries *t, struct send *s)
+{
+    size_t id_bytes = 0;
+    for (size_t i = 0; i < s->n; i++)
+        id_bytes += s->outcomes[i].message_id.len + 1;
+    t->list = calloc(1, s->n * (sizeof t->list[0] + sizeof t->entries[0] + sizeof t->statuses[0]) +
+                            id_bytes);
+    if (!t->list)
+        return ERR_NOMEM;
+    t->entries = (void *)(t->list + s->n);
+    t->statuses = (void *)(t->entries + s->n);
+    t->ids = (void *)(t->statuses + s->n);
+    return 0;
+}
+
+static void fill_entries(struct entries *t, struct send *s)
+{
+    char *id = t->ids;
+    for (size_t i = 0; i < s->n; i++) {
+        struct outcome *o = &s->outcomes[i];
+        t->list[i] = &t->entries[i];
+        t->entries[i] = (V2(SendResultEntry))APACHE__ROCKETMQ__V2__SEND_RESULT_ENTRY__INIT;
+        t->statuses[i] = handler_status(&o->status);
+        t->entries[i].status = &t->statuses[i];
+        if (o->message_id.len > 0)
+            memcpy(id, o->message_id.ptr, o->message_id.len);
+        t->entries[i].message_id = id;
+        t->entries[i].transaction_id = id; /* the same for every type of message */
+        t->entries[i].offset = (int64_t)o->queue_off;
+        id += o->message_id.len + 1;
+    }
+}
+
+static void reply_all(struct rpc_call *call, struct send *s)
+{
+    struct entries t;
+    struct status st;
+    if (make_entries(&t, s)) {
+        rpc_finish(call, RPC_RESOURCE_EXHAUSTED, "no memory for the reply");
+        return;
+    }
+    fill_entries(&t, s);
+    sum_up(s, &st);
+    V2(Status) status = handler_status(&st);
+    V2(SendMessageResponse) reply = APACHE__ROCKETMQ__V2__SEND_MESSAGE_RESPONSE__INIT;
+    reply.status = &status;
+    reply.entries = t.list;
+    reply.n_entries = s->n;
+    handler_reply(call, &reply.base);
+    free(t.list);
+}
+
+static void reply_status(struct rpc_call *call, struct status *st)
+{
+    V2(Status) status = handler_status(st);
+    V2(SendMessageResponse) reply = APACHE__ROCKETMQ__V2__SEND_MESSAGE_RESPONSE__INIT;
+    reply.status = &status;
+    handler_reply(call, &reply.base);
+}
+
+/* ---- the call ---- */
+
+static void refuse(struct rpc_call *call, const struct err *e)
+{
+    rpc_finish(call, e->code == ERR_INVAL ? RPC_INVALID_ARGUMENT : RPC_RESOURCE_EXHAUSTED, e->msg);
+}
+
+static void send_all(struct send *s, struct rpc_call *call, const struct span *slices,
+                     size_t n_slices)
+{
+    struct err e;
+    struct convert_properties props; /* 32 KiB of a worker's stack */
+    s->props = &props;
+    s->outcomes = calloc(s->n, sizeof s->outcomes[0]);
+    int rc = s->outcomes ? proto_send_new(&s->walker, slices, n_slices, &e)
+                         : err_set(&e, ERR_NOMEM, "no memory for %zu messages", s->n);
+    if (!rc)
+        rc = append_all(s, &e);
+    if (rc)
+        refuse(call, &e);
+    else
+        reply_all(call, s);
+    proto_send_free(s->walker);
+    free(s->outcomes);
+}
+
+void h_send(void *ctx, struct rpc_call *call)
+{
+    struct broker *b = ctx;
+    struct err e = {0};
+    struct status st;
+    struct span client_id;
+    size_t n_slices = 0;
+    const struct span *slices = rpc_request(call, &n_slices);
+    struct send s = {.b = b, .origin = {.peer = rpc_peer(call), .now_ms = handler_now_ms(b)}};
+    st.code = 0;
+    if (handler_client_id(b, call, &client_id, &st) == 0 &&
+        survey(slices, n_slices, &s.n, &st, &e) == 0)
+        send_all(&s, call, slices, n_slices);
+    else if (e.code)
+        refuse(call, &e);
+    else
+        reply_status(call, &st);
+}

@@ -1,0 +1,86 @@
+/* The RPC handlers, and what all of them need: requests in, replies out. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BROKER_HANDLER_H
+#define BROKER_HANDLER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "broker/broker.h"
+#include "broker/rpc.h"
+#include "broker/status.h"
+#include "proto/proto.h"
+
+/* A generated type of apache.rocketmq.v2. */
+#define V2(name) Apache__Rocketmq__V2__##name
+
+/* Every call that is served. */
+extern const struct rpc_method handler_methods[];
+extern const size_t handler_n_methods;
+
+/* ---- the handlers: rpc_method.on_request and .on_end; `ctx` is the broker ---- */
+
+void h_route_query(void *ctx, struct rpc_call *call);
+void h_route_assignment(void *ctx, struct rpc_call *call);
+void h_session_telemetry(void *ctx, struct rpc_call *call);
+void h_session_telemetry_end(void *ctx, struct rpc_call *call, enum rpc_end end);
+void h_session_heartbeat(void *ctx, struct rpc_call *call);
+void h_session_termination(void *ctx, struct rpc_call *call);
+void h_send(void *ctx, struct rpc_call *call);
+void h_receive(void *ctx, struct rpc_call *call);
+void h_receive_end(void *ctx, struct rpc_call *call, enum rpc_end end);
+void h_ack(void *ctx, struct rpc_call *call);
+void h_ack_change_invisible(void *ctx, struct rpc_call *call);
+
+/* Completes all open telemetry streams (stop). */
+void h_session_end_streams(struct broker *b);
+
+/* ---- requests ---- */
+
+/* The request as a message to be freed with handler_free, or NULL: it was malformed or too big, and
+ * the call has been finished saying so. */
+void *handler_unpack(struct rpc_call *call, const ProtobufCMessageDescriptor *type);
+
+void handler_free(void *message); /* NULL is fine */
+
+/* The client's id, or CLIENT_ID_REQUIRED. Counts as hearing from the client. */
+int handler_client_id(struct broker *b, const struct rpc_call *call, struct span *ret_id,
+                      struct status *ret_status) MUST_CHECK;
+
+/* The name in a resource; empty when there is none. */
+struct span handler_name(const V2(Resource) *resource);
+
+/* Milliseconds, rounded down; saturates. */
+int64_t handler_duration_ms(const Google__Protobuf__Duration *d);
+
+/* ---- what a request names ---- */
+
+/* The topic; made when it is unknown and that is allowed (then waits for the disk). Otherwise
+ * ILLEGAL_TOPIC, TOPIC_NOT_FOUND. */
+int handler_topic(struct broker *b, struct span name, struct topic_info *ret,
+                  struct status *ret_status) MUST_CHECK;
+
+/* The group, made on first use. ILLEGAL_CONSUMER_GROUP, CONSUMER_GROUP_NOT_FOUND. */
+int handler_group(struct broker *b, struct span name, struct group_info *ret,
+                  struct status *ret_status) MUST_CHECK;
+
+/* The lease of a group and topic: dropped with lease_unref. */
+int handler_lease(struct broker *b, const struct group_info *group, struct span topic,
+                  struct lease **ret_lease, struct status *ret_status) MUST_CHECK;
+
+/* ---- replies ---- */
+
+/* A status as a message; points into `st`. */
+V2(Status) handler_status(struct status *st);
+
+/* Sends one message; false: no memory, and the call has been finished saying so. */
+bool handler_send(struct rpc_call *call, const ProtobufCMessage *message);
+
+/* Sends the reply of a unary call and finishes it. */
+void handler_reply(struct rpc_call *call, const ProtobufCMessage *message);
+
+/* Clocks. */
+uint64_t handler_now_ms(const struct broker *b);  /* since the epoch */
+uint64_t handler_mono_ms(const struct broker *b); /* that of rpc_deadline_ms and timers */
+
+#endif
