@@ -16,12 +16,15 @@ struct sink {
 
 static void put_varint(struct sink *s, uint64_t value)
 {
-    for (; value >= 0x80; value >>= 7, s->n++)
-        if (s->buf)
-            s->buf[s->n] = (uint8_t)(value | 0x80);
-    if (s->buf)
-        s->buf[s->n] = (uint8_t)value;
-    s->n++;
+    const unsigned n_bits = 64 - (unsigned)__builtin_clzll(value | 1);
+    const size_t n_bytes = (n_bits + 6) / 7;
+    if (s->buf) {
+        uint8_t *at = s->buf + s->n;
+        for (; value >= 0x80; value >>= 7)
+            *at++ = (uint8_t)(value | 0x80);
+        *at = (uint8_t)value;
+    }
+    s->n += n_bytes;
 }
 
 static void put_head(struct sink *s, unsigned number, uint64_t len)

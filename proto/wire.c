@@ -35,7 +35,8 @@ static bool refuse(struct wire *w, const char *why)
     return false;
 }
 
-static bool read_varint(struct wire *w, uint64_t *ret)
+/* Any number, wherever it straddles. */
+static bool read_long_varint(struct wire *w, uint64_t *ret)
 {
     uint64_t value = 0;
     for (unsigned i = 0; i < MAX_VARINT_BYTES; i++) {
@@ -49,6 +50,18 @@ static bool read_varint(struct wire *w, uint64_t *ret)
         }
     }
     return refuse(w, "number longer than 10 bytes");
+}
+
+/* Nearly every number is one byte, and not the first of its slice. */
+static bool read_varint(struct wire *w, uint64_t *ret)
+{
+    if (w->left == 0 || w->at == w->slice->len || w->slice->ptr[w->at] >= 0x80)
+        return read_long_varint(w, ret);
+    *ret = w->slice->ptr[w->at];
+    w->at++;
+    w->left--;
+    w->pos++;
+    return true;
 }
 
 static bool read_fixed(struct wire *w, unsigned n_bytes, uint64_t *ret)
