@@ -1,9 +1,10 @@
 /* The gRPC server: its start and stop, its workers, and work posted to them.
  *
  * Stop goes through these steps, each of which needs the one before:
- *   1. gRPC refuses new calls; running ones get their grace, then are cancelled.
+ *   1. The acceptor takes no more connections, and gRPC no more calls; running ones get their
+ *      grace, then are cancelled.
  *   2. gRPC has dropped every connection (is_down). A connection lives as long as its calls, so
- * every on_end has returned.
+ *      every on_end has returned.
  *   3. The timers that are left are posted as not fired.
  *   4. The queues close (is_closing): later posts are kept in `late`; the workers drain and join.
  *   5. The stopping thread runs what is in `late`.
@@ -193,20 +194,16 @@ static int register_methods(struct rpc_server *server, struct err *e)
     return 0;
 }
 
-static int bind_port(struct rpc_server *server, const struct rpc_options *opt, struct err *e)
+static int open_acceptor(struct rpc_server *server, const struct rpc_options *opt, struct err *e)
 {
-    char address[272];
-    int n = snprintf(address, sizeof address, strchr(opt->host, ':') ? "[%s]:%u" : "%s:%u",
-                     opt->host, opt->port);
-    if (n < 0 || (size_t)n >= sizeof address)
-        return err_set(e, ERR_INVAL, "host name '%.64s...' is too long", opt->host);
-    grpc_server_credentials *plain = grpc_insecure_server_credentials_create();
-    int port = grpc_server_add_http2_port(server->grpc, address, plain);
-    grpc_server_credentials_release(plain);
-    if (port <= 0)
-        return err_set(e, ERR_BUSY, "listen on '%s'", address);
-    server->port = (uint16_t)port;
-    return 0;
+    const struct acceptor_options options = {
+        .host = opt->host,
+        .port = opt->port,
+        .tls_cert_path = opt->tls_cert_path,
+        .tls_key_path = opt->tls_key_path,
+        .max_connections = opt->max_connections,
+    };
+    return acceptor_open(&server->acceptor, &options, server->grpc, e);
 }
 
 static void on_down(void *owner, bool ok)
@@ -248,7 +245,7 @@ static int start_threads(struct rpc_server *server, struct err *e)
             return err_sys(e, rc, "start worker %u", i);
         worker->has_thread = true;
     }
-    return 0;
+    return acceptor_start(server->acceptor, e);
 }
 
 static void offer_calls(struct rpc_server *server)
@@ -273,7 +270,7 @@ int rpc_server_start(struct rpc_server **ret_server, const struct rpc_options *o
     if (rc == 0)
         rc = register_methods(server, e);
     if (rc == 0)
-        rc = bind_port(server, opt, e);
+        rc = open_acceptor(server, opt, e);
     if (rc == 0)
         rc = start_threads(server, e);
     if (rc != 0)
@@ -282,6 +279,7 @@ int rpc_server_start(struct rpc_server **ret_server, const struct rpc_options *o
     grpc_server_start(server->grpc);
     server->is_serving = true;
     offer_calls(server);
+    acceptor_accept(server->acceptor);
     return 0;
 fail:
     rpc_server_stop(server, 0);
@@ -290,7 +288,7 @@ fail:
 
 uint16_t rpc_server_port(const struct rpc_server *server)
 {
-    return server->port;
+    return acceptor_port(server->acceptor);
 }
 
 /* ---- stop ---- */
@@ -311,11 +309,17 @@ static bool await_down(struct rpc_server *server, uint64_t until_ms)
     return is_down;
 }
 
+static void shut_down(struct rpc_server *server)
+{
+    tsan_hand_over(&server->down);
+    grpc_server_shutdown_and_notify(server->grpc, server->workers[0].queue, &server->down);
+}
+
 static void end_calls(struct rpc_server *server, uint32_t grace_ms)
 {
     struct io *io = io_posix();
-    tsan_hand_over(&server->down);
-    grpc_server_shutdown_and_notify(server->grpc, server->workers[0].queue, &server->down);
+    acceptor_refuse(server->acceptor);
+    shut_down(server);
     if (await_down(server, io->mono_ns(io) / 1000000 + grace_ms))
         return;
     grpc_server_cancel_all_calls(server->grpc);
@@ -328,6 +332,9 @@ void rpc_server_stop(struct rpc_server *server, uint32_t grace_ms)
         return;
     if (server->is_serving)
         end_calls(server, grace_ms);
+    else if (server->workers[0].queue)
+        shut_down(server); /* it may have a listener; worker_join waits for its end */
+    acceptor_close(server->acceptor);
     if (server->timers)
         rpc_timers_stop(server->timers);
     close_posts(server);

@@ -54,6 +54,10 @@ struct rpc_options {
     const struct rpc_method *methods; /* outlives the server; others answer UNIMPLEMENTED */
     size_t n_methods;
     void *ctx;
+    /* PEM files; both NULL: a self-signed certificate is made at each start */
+    const char *tls_cert_path;
+    const char *tls_key_path;
+    unsigned max_connections; /* 0: 8,192, or a quarter of the process's descriptors if fewer */
 };
 
 /* Binds, starts the workers and serves. `*ret_server` is set before the first callback runs.

@@ -404,21 +404,11 @@ static void watch_close(struct rpc_call *call)
         batch_start(call, &b, &call->closed);
 }
 
-/* "ipv4:1.2.3.4:5" and "ipv6:%5B::1%5D:5" in the form people write. */
 static void note_peer(struct rpc_call *call)
 {
-    char *text = grpc_call_get_peer(call->grpc);
-    const char *from = text;
-    if (strncmp(text, "ipv4:", 5) == 0 || strncmp(text, "ipv6:", 5) == 0)
-        from += 5;
-    size_t n = 0;
-    while (*from && n + 1 < sizeof call->peer) {
-        bool is_open = strncmp(from, "%5B", 3) == 0;
-        bool is_shut = strncmp(from, "%5D", 3) == 0;
-        call->peer[n++] = is_open ? '[' : is_shut ? ']' : *from;
-        from += is_open || is_shut ? 3 : 1;
-    }
-    gpr_free(text);
+    char *name = grpc_call_get_peer(call->grpc);
+    acceptor_peer(call->server->acceptor, name, call->peer, sizeof call->peer);
+    gpr_free(name);
 }
 
 static void begin_bidi(struct rpc_call *call)

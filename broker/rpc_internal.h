@@ -8,6 +8,7 @@
 #include <grpc/grpc.h>
 
 #include "base/lock.h"
+#include "broker/acceptor.h"
 #include "broker/rpc.h"
 
 /* What a completion queue hands back. Lives in its owner, who outlives the operation. */
@@ -48,7 +49,7 @@ struct rpc_server {
     struct rpc_worker *workers;
     unsigned n_workers;
     struct rpc_timers *timers;
-    uint16_t port;
+    struct acceptor *acceptor;
     bool is_serving; /* grpc_server_start was called */
 
     /* atomic, relaxed: only spreads posts over the workers */

@@ -16,8 +16,8 @@
 #include "tools/client.h"
 
 enum {
-    CALL_MS = 10000,
-    WAIT_MS = 10000,
+    CALL_MS = 30000,
+    WAIT_MS = 30000,
     BODY_BYTES = 100000,
     REQUEST_MAX = 8 << 20,
 };
@@ -765,7 +765,7 @@ static TCase *add_case(Suite *suite, const char *name)
 {
     TCase *tc = tcase_create(name);
     tcase_add_checked_fixture(tc, setup, teardown);
-    tcase_set_timeout(tc, 30);
+    tcase_set_timeout(tc, 60);
     suite_add_tcase(suite, tc);
     return tc;
 }

@@ -1,0 +1,113 @@
+/* Who is behind each of gRPC's connections, and how many there are. gRPC does not tell when it
+ * closes a plaintext one. So these are told apart from later sockets of the same number by their
+ * inodes, and only when the limit seems to be reached. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/acceptor_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { SWEEP_MS = 100 }; /* between two looks at every socket */
+
+int acceptor_note(struct acceptor *a, const char *name, const char *peer, int fd, struct err *e)
+{
+    struct stat st = {.st_ino = 0};
+    if (fd >= 0 && fstat(fd, &st) != 0)
+        return err_sys(e, errno, "look at a socket");
+    struct peer *p = calloc(1, sizeof *p);
+    if (!p)
+        return err_set(e, ERR_NOMEM, "note a connection");
+    *p = (struct peer){.fd = fd, .ino = st.st_ino};
+    (void)snprintf(p->text, sizeof p->text, "%s", peer);
+    lock_take(&a->lock);
+    struct peer *old = map_remove(&a->peers, span_str(name));
+    int rc = map_put(&a->peers, span_str(name), p, e);
+    lock_drop(&a->lock);
+    free(old);
+    if (rc != 0)
+        free(p);
+    return rc;
+}
+
+void acceptor_forget(struct acceptor *a, const char *name)
+{
+    lock_take(&a->lock);
+    struct peer *p = map_remove(&a->peers, span_str(name));
+    lock_drop(&a->lock);
+    free(p);
+}
+
+/* "ipv4:1.2.3.4:5" and "ipv6:%5B::1%5D:5" in the form people write. */
+static void spell_out(const char *grpc_name, char *ret_text, size_t size)
+{
+    const char *from = grpc_name;
+    if (strncmp(from, "ipv4:", 5) == 0 || strncmp(from, "ipv6:", 5) == 0)
+        from += 5;
+    size_t n = 0;
+    while (*from && n + 1 < size) {
+        bool is_open = strncmp(from, "%5B", 3) == 0;
+        bool is_shut = strncmp(from, "%5D", 3) == 0;
+        ret_text[n++] = is_open ? '[' : is_shut ? ']' : *from;
+        from += is_open || is_shut ? 3 : 1;
+    }
+    ret_text[n] = '\0';
+}
+
+void acceptor_peer(struct acceptor *a, const char *grpc_name, char *ret_text, size_t size)
+{
+    lock_take(&a->lock);
+    const struct peer *p = map_get(&a->peers, span_str(grpc_name));
+    if (p)
+        (void)snprintf(ret_text, size, "%s", p->text);
+    lock_drop(&a->lock);
+    if (!p)
+        spell_out(grpc_name, ret_text, size);
+}
+
+static bool is_open(const struct peer *p)
+{
+    struct stat st;
+    return p->fd < 0 || (fstat(p->fd, &st) == 0 && S_ISSOCK(st.st_mode) && st.st_ino == p->ino);
+}
+
+/* A connection that gRPC has closed; NULL when there is none from `*pos` on. */
+static const struct map_entry *next_closed(struct acceptor *a, size_t *pos)
+{
+    const struct map_entry *at;
+    while ((at = map_next(&a->peers, pos)) != NULL)
+        if (!is_open(at->value))
+            return at;
+    return NULL;
+}
+
+static void sweep(struct acceptor *a)
+{
+    lock_take(&a->lock);
+    size_t pos = 0;
+    const struct map_entry *at;
+    while ((at = next_closed(a, &pos)) != NULL)
+        free(map_remove(&a->peers, span_of(at->key, at->key_len)));
+    lock_drop(&a->lock);
+}
+
+static size_t count_connections(struct acceptor *a)
+{
+    lock_take(&a->lock);
+    size_t n = a->peers.n_used;
+    lock_drop(&a->lock);
+    return n + a->n_hellos;
+}
+
+bool acceptor_has_room(struct acceptor *a, uint64_t now_ms)
+{
+    if (count_connections(a) < a->max_connections)
+        return true;
+    if (now_ms - a->swept_ms < SWEEP_MS)
+        return false;
+    a->swept_ms = now_ms;
+    sweep(a);
+    return count_connections(a) < a->max_connections;
+}
