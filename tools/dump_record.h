@@ -1,0 +1,30 @@
+/* A record of the commit log as a line of text or as JSON. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TOOLS_DUMP_RECORD_H
+#define TOOLS_DUMP_RECORD_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "store/store.h"
+
+/* What the consume queues say of a record. */
+struct dump_place {
+    bool is_known;      /* there were consume queues to ask; all below is unknown otherwise */
+    bool is_dispatched; /* an entry points at the record */
+    int64_t tag_code;   /* of that entry */
+    int batch_num;      /* messages in the record, in a queue of batches; else 0 */
+};
+
+/* The object of one record, with the field names of RocketMQ's listings; NULL without memory. Bytes
+ * that are not UTF-8 become U+FFFD. */
+json_t *dump_record_json(const struct store_walk_item *item, const struct dump_place *place);
+
+/* One line on stdout. Control characters are escaped. */
+void dump_record_text(const struct store_walk_item *item);
+
+/* Text for a person: control characters, backslashes and what is not UTF-8 escaped as in C. */
+void dump_print_escaped(struct span text);
+
+#endif
