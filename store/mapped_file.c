@@ -61,6 +61,11 @@ static int make_on_disk(struct mapped_file *f, const char *folder, uint64_t allo
         rc = err_sys(e, -rc, "allocate %" PRIu64 " bytes for '%s'", allocate_bytes, f->path);
         goto fail;
     }
+    rc = io->sync_fd(io, fd); /* a name on disk without its length would refuse the next open */
+    if (rc < 0) {
+        rc = err_sys(e, -rc, "sync '%s'", f->path);
+        goto fail;
+    }
     (void)io->close(io, fd); /* nothing was written through it */
     rc = io->sync_dir(io, folder);
     if (rc < 0) {
