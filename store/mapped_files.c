@@ -306,6 +306,17 @@ bool mapped_files_unmap_coldest(struct mapped_files *mf, uint64_t below, uint64_
     return true;
 }
 
+uint64_t mapped_files_pins_at(struct mapped_files *mf, uint64_t start)
+{
+    uint64_t n = 0;
+    lock_take(&mf->lock);
+    for (size_t i = 0; i < mf->n; i++)
+        if (mf->files[i]->start == start)
+            n = atomic_load_explicit(&mf->files[i]->pin.n, memory_order_acquire);
+    lock_drop(&mf->lock);
+    return n;
+}
+
 void mapped_files_usage(struct mapped_files *mf, struct mapped_files_usage *ret)
 {
     struct mapped_files_usage u = {0};

@@ -57,6 +57,9 @@ int mapped_files_drop_from(struct mapped_files *mf, uint64_t off, struct err *e)
  * false when there is none. `keep_bytes`: only while more than that is mapped. */
 bool mapped_files_unmap_coldest(struct mapped_files *mf, uint64_t below, uint64_t keep_bytes);
 
+/* Pins on the file that starts at `start`; 0 when there is none. */
+uint64_t mapped_files_pins_at(struct mapped_files *mf, uint64_t start);
+
 struct mapped_files_usage {
     uint64_t n_files, n_mapped, mapped_bytes, n_pins;
 };

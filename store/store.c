@@ -18,6 +18,7 @@
 #include "store/checkpoint.h"
 #include "store/format.h"
 #include "store/recovery.h"
+#include "store/residency.h"
 #include "store/store_inner.h"
 
 enum { DEFAULT_WINDOW_BYTES = 32 << 20, DEFAULT_FLUSH_MS = 500 };
@@ -328,6 +329,34 @@ int store_drop_topic(struct store *s, struct span topic, struct err *e)
 }
 
 /* ---- statistics ---- */
+
+/* `path` is commitlog/<start> or consumequeue/<topic>/<queue id>/<start>; others have no pins. */
+static uint64_t pins_of_path(void *arg, const char *path)
+{
+    struct store *s = arg;
+    const char *name = strrchr(path, '/');
+    if (!name)
+        return 0;
+    uint64_t start = strtoull(name + 1, /* endptr = */ NULL, 10);
+    if (strncmp(path, FORMAT_DIR_LOG "/", strlen(FORMAT_DIR_LOG "/")) == 0)
+        return mapped_files_pins_at(&s->log.files, start);
+    if (strncmp(path, FORMAT_DIR_QUEUES "/", strlen(FORMAT_DIR_QUEUES "/")) != 0)
+        return 0;
+    const char *topic = path + strlen(FORMAT_DIR_QUEUES "/");
+    const char *id = strchr(topic, '/');
+    if (!id || id == name)
+        return 0;
+    struct consume_queue *q = consume_queues_get(&s->queues, span_of(topic, (size_t)(id - topic)),
+                                                 (int32_t)strtol(id + 1, /* endptr = */ NULL, 10));
+    uint64_t n = q ? mapped_files_pins_at(&q->files, start) : 0;
+    consume_queue_unref(q);
+    return n;
+}
+
+int store_each_file(struct store *s, store_file_fn fn, void *arg, struct err *e)
+{
+    return residency_each_file(s->root, pins_of_path, s, fn, arg, s->io, e);
+}
 
 static void log_stats(struct store *s, struct store_stats *ret)
 {

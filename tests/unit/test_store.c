@@ -277,6 +277,36 @@ START_TEST(an_arrival_is_told_after_it_can_be_read)
 }
 END_TEST
 
+struct files_seen {
+    int n;
+    bool has_log, has_queue;
+};
+
+static int note_file(void *arg, const struct store_file_info *info)
+{
+    struct files_seen *seen = arg;
+    seen->n++;
+    if (strcmp(info->path, "commitlog/00000000000000000000") == 0)
+        seen->has_log = info->bytes == FIXTURE_FILE_BYTES && info->n_pins > 0 &&
+                        info->mapped_bytes == FIXTURE_FILE_BYTES;
+    if (strcmp(info->path, "consumequeue/T/0/00000000000000000000") == 0)
+        seen->has_queue = info->bytes == FIXTURE_QUEUE_FILE_BYTES && info->n_pins == 1;
+    return 0;
+}
+
+START_TEST(every_file_is_shown_with_its_pins)
+{
+    struct files_seen seen = {0};
+    struct err e = {0};
+    (void)store_fixture_append(&f, "T", 0, "x");
+    store_fixture_await(&f, "T", 0, 1);
+    ck_assert_int_eq(store_each_file(f.store, note_file, &seen, &e), 0);
+    ck_assert_int_ge(seen.n, 5); /* and abort, checkpoint, lock */
+    ck_assert(seen.has_log);
+    ck_assert(seen.has_queue);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *s = suite_create("store");
@@ -296,6 +326,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, a_topic_made_again_survives_a_crash);
     tcase_add_test(tc, a_pin_outlives_its_topic);
     tcase_add_test(tc, an_arrival_is_told_after_it_can_be_read);
+    tcase_add_test(tc, every_file_is_shown_with_its_pins);
     suite_add_tcase(s, tc);
     return s;
 }
