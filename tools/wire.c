@@ -80,7 +80,7 @@ int wire_query_route(struct client *c, const char *topic,
         APACHE__ROCKETMQ__V2__QUERY_ROUTE_REQUEST__INIT;
     resource.name = (char *)topic;
     request.topic = &resource;
-    ProtobufCMessage *msg;
+    ProtobufCMessage *msg = NULL;
     int rc = wire_call(c, PROTO_QUERY_ROUTE, &request.base,
                        &apache__rocketmq__v2__query_route_response__descriptor, &msg, e);
     if (rc < 0)
