@@ -71,16 +71,30 @@ static void print_byte_escaped(uint8_t c)
     }
 }
 
+/* Bytes at the start of `text` that are printed as they are. */
+static size_t plain_run(struct span text, bool is_utf8)
+{
+    size_t n = 0;
+    for (; n < text.len; n++) {
+        uint8_t c = text.ptr[n];
+        bool is_plain = c >= 0x80 ? is_utf8 : c >= ' ' && c != 0x7f && c != '\\';
+        if (!is_plain)
+            break;
+    }
+    return n;
+}
+
 static void print_escaped(struct span text)
 {
     bool is_utf8 = proto_utf8_ok(text);
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t c = text.ptr[i];
-        bool is_plain = c >= 0x80 ? is_utf8 : c >= ' ' && c != 0x7f && c != '\\';
-        if (is_plain)
-            putchar(c);
-        else
-            print_byte_escaped(c);
+    while (text.len > 0) {
+        size_t n = plain_run(text, is_utf8);
+        (void)fwrite(text.ptr, 1, n, stdout); /* the caller asks ferror */
+        text = span_of(text.ptr + n, text.len - n);
+        if (text.len == 0)
+            return;
+        print_byte_escaped(text.ptr[0]);
+        text = span_of(text.ptr + 1, text.len - 1);
     }
 }
 

@@ -18,15 +18,15 @@
 
 #include "base/io.h"
 #include "tools/admin.h"
+#include "tools/session.h"
 #include "tools/wire.h"
 
 enum {
     MIN_POLL_MS = 5000, /* the broker's bounds of a long poll */
     MAX_POLL_MS = 20000,
-    POLL_MARGIN_MS = 10000,  /* the call's deadline behind the poll's end */
-    STOP_SLICE_MS = 100,     /* how often is_stopped is asked */
-    INVISIBLE_S = 60,        /* time to print and acknowledge a batch */
-    SESSION_WAIT_MS = 10000, /* for the answer to our settings */
+    POLL_MARGIN_MS = 10000, /* the call's deadline behind the poll's end */
+    STOP_SLICE_MS = 100,    /* how often is_stopped is asked */
+    INVISIBLE_S = 60,       /* time to print and acknowledge a batch */
 };
 
 struct subscriber {
@@ -34,8 +34,7 @@ struct subscriber {
     struct subscriber_options opt;
     char group[120];
     bool made_group;
-    bool has_session;
-    struct client_stream *session; /* the telemetry stream, open as long as we are */
+    struct session *session;
     char *broker_name;
     struct err first_error; /* of an ack; code 0: none */
 };
@@ -123,109 +122,6 @@ static int name_group(struct subscriber *s, struct err *e)
     return 0;
 }
 
-/* ---- session ---- */
-
-static int read_session_answer(struct subscriber *s, struct err *e)
-{
-    struct span bytes;
-    switch (client_stream_next(s->session, SESSION_WAIT_MS, &bytes)) {
-    case CLIENT_MESSAGE:
-        break;
-    case CLIENT_ENDED: {
-        const char *text;
-        int status = client_stream_status(s->session, &text);
-        return client_error(s->client, PROTO_TELEMETRY, status, text, e);
-    }
-    case CLIENT_WAITING:
-        return err_set(e, ERR_IO, "wait for the broker at '%s': no answer to the settings",
-                       client_endpoint(s->client));
-    }
-    ProtobufCMessage *msg;
-    int rc = wire_unpack(bytes, &apache__rocketmq__v2__telemetry_command__descriptor, &msg, e);
-    if (rc < 0)
-        return rc;
-    const Apache__Rocketmq__V2__TelemetryCommand *command =
-        (Apache__Rocketmq__V2__TelemetryCommand *)msg;
-    rc = command->_status_case ? wire_check_status(command->status, e) : 0;
-    wire_free(msg);
-    return rc;
-}
-
-static int send_packed(struct client_stream *stream, const ProtobufCMessage *msg, struct err *e)
-{
-    uint8_t *bytes;
-    size_t len;
-    int rc = proto_pack(msg, &bytes, &len, e);
-    if (rc < 0)
-        return rc;
-    rc = client_stream_send(stream, span_of(bytes, len), e);
-    free(bytes);
-    return rc;
-}
-
-static int send_settings(struct subscriber *s, struct err *e)
-{
-    Apache__Rocketmq__V2__Resource topic = APACHE__ROCKETMQ__V2__RESOURCE__INIT;
-    Apache__Rocketmq__V2__Resource group = APACHE__ROCKETMQ__V2__RESOURCE__INIT;
-    Apache__Rocketmq__V2__FilterExpression filter = APACHE__ROCKETMQ__V2__FILTER_EXPRESSION__INIT;
-    Apache__Rocketmq__V2__SubscriptionEntry entry = APACHE__ROCKETMQ__V2__SUBSCRIPTION_ENTRY__INIT;
-    Apache__Rocketmq__V2__SubscriptionEntry *entries[] = {&entry};
-    Apache__Rocketmq__V2__Subscription subscription = APACHE__ROCKETMQ__V2__SUBSCRIPTION__INIT;
-    Apache__Rocketmq__V2__UA agent = APACHE__ROCKETMQ__V2__UA__INIT;
-    Apache__Rocketmq__V2__Settings settings = APACHE__ROCKETMQ__V2__SETTINGS__INIT;
-    Apache__Rocketmq__V2__TelemetryCommand command = APACHE__ROCKETMQ__V2__TELEMETRY_COMMAND__INIT;
-
-    topic.name = (char *)s->opt.topic;
-    group.name = s->group;
-    filter.type = APACHE__ROCKETMQ__V2__FILTER_TYPE__TAG;
-    filter.expression = (char *)s->opt.expression;
-    entry.topic = &topic;
-    entry.expression = &filter;
-    subscription._group_case = APACHE__ROCKETMQ__V2__SUBSCRIPTION___GROUP_GROUP;
-    subscription.group = &group;
-    subscription.subscriptions = entries;
-    subscription.n_subscriptions = 1;
-    agent.language = APACHE__ROCKETMQ__V2__LANGUAGE__CPP;
-    agent.version = (char *)"5.1.0";
-    settings._client_type_case = APACHE__ROCKETMQ__V2__SETTINGS___CLIENT_TYPE_CLIENT_TYPE;
-    settings.client_type = APACHE__ROCKETMQ__V2__CLIENT_TYPE__SIMPLE_CONSUMER;
-    settings.pub_sub_case = APACHE__ROCKETMQ__V2__SETTINGS__PUB_SUB_SUBSCRIPTION;
-    settings.subscription = &subscription;
-    settings.user_agent = &agent;
-    command.command_case = APACHE__ROCKETMQ__V2__TELEMETRY_COMMAND__COMMAND_SETTINGS;
-    command.settings = &settings;
-    return send_packed(s->session, &command.base, e);
-}
-
-static int open_session(struct subscriber *s, struct err *e)
-{
-    int rc = client_stream_open(&s->session, s->client, PROTO_TELEMETRY, CLIENT_FOREVER, e);
-    if (rc == 0)
-        rc = send_settings(s, e);
-    if (rc == 0 || rc == ERR_CLOSED) /* what ended it is in the answer */
-        rc = read_session_answer(s, e);
-    s->has_session = rc == 0;
-    return rc < 0 ? err_wrap(e, "subscribe to topic '%s'", s->opt.topic) : 0;
-}
-
-static int end_session(struct subscriber *s, struct err *e)
-{
-    Apache__Rocketmq__V2__Resource group = APACHE__ROCKETMQ__V2__RESOURCE__INIT;
-    Apache__Rocketmq__V2__NotifyClientTerminationRequest request =
-        APACHE__ROCKETMQ__V2__NOTIFY_CLIENT_TERMINATION_REQUEST__INIT;
-    group.name = s->group;
-    request._group_case = APACHE__ROCKETMQ__V2__NOTIFY_CLIENT_TERMINATION_REQUEST___GROUP_GROUP;
-    request.group = &group;
-    ProtobufCMessage *msg;
-    int rc =
-        wire_call(s->client, PROTO_NOTIFY_TERMINATION, &request.base,
-                  &apache__rocketmq__v2__notify_client_termination_response__descriptor, &msg, e);
-    if (rc < 0)
-        return rc;
-    wire_free(msg); /* whatever it says, we are gone */
-    return 0;
-}
-
 /* ---- opening ---- */
 
 static int find_topic(struct subscriber *s, struct err *e)
@@ -238,6 +134,13 @@ static int find_topic(struct subscriber *s, struct err *e)
     s->broker_name = strdup(has_broker ? route->message_queues[0]->broker->name : "");
     wire_free(route);
     return s->broker_name ? 0 : err_set(e, ERR_NOMEM, "subscribe to topic '%s'", s->opt.topic);
+}
+
+static int open_session(struct subscriber *s, struct err *e)
+{
+    const struct session_options opt = {
+        .topic = s->opt.topic, .expression = s->opt.expression, .group = s->group};
+    return session_open(&s->session, s->client, &opt, e);
 }
 
 int subscriber_open(struct subscriber **ret_subscriber, struct client *c,
@@ -279,9 +182,7 @@ int subscriber_close(struct subscriber *s, struct err *e)
         (void)client_poll(s->client, CLIENT_FOREVER);
     struct err first = s->first_error;
     struct err step;
-    if (s->has_session)
-        keep_first(&first, end_session(s, &step), &step);
-    client_stream_close(s->session);
+    keep_first(&first, session_close(s->session, &step), &step);
     if (s->made_group)
         keep_first(&first, delete_group(s, &step), &step);
     free(s->broker_name);
@@ -413,7 +314,7 @@ static int open_receive(struct subscriber *s, const struct subscriber_receive *r
         client_stream_open(&stream, s->client, PROTO_RECEIVE_MESSAGE, poll_ms + POLL_MARGIN_MS, e);
     if (rc < 0)
         return rc;
-    rc = send_packed(stream, &request.base, e);
+    rc = wire_send(stream, &request.base, e);
     if (rc == 0)
         rc = client_stream_half_close(stream, e);
     if (rc < 0 && rc != ERR_CLOSED) { /* why it is over is read from it */

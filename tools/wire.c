@@ -49,6 +49,25 @@ int wire_call(struct client *c, const char *path, const ProtobufCMessage *reques
     return rc;
 }
 
+int wire_send(struct client_stream *stream, const ProtobufCMessage *msg, struct err *e)
+{
+    uint8_t *bytes;
+    size_t len;
+    int rc = proto_pack(msg, &bytes, &len, e);
+    if (rc < 0)
+        return rc;
+    rc = client_stream_send(stream, span_of(bytes, len), e);
+    free(bytes);
+    return rc;
+}
+
+/* A broker's text may have several lines; an error of ours is one. */
+static void make_one_line(char *text)
+{
+    for (char *at = text; (at = strpbrk(at, "\r\n\t")) != NULL; at++)
+        *at = ' ';
+}
+
 int wire_check(int code, const char *text, struct err *e)
 {
     if (code == WIRE_CODE_OK)
@@ -62,7 +81,9 @@ int wire_check(int code, const char *text, struct err *e)
                  : ERR_FAILED;
     if (!text || !*text || strcmp(text, name) == 0)
         return err_set(e, rc, "%s (%d)", name, code);
-    return err_set(e, rc, "%s (%d): %s", name, code, text);
+    (void)err_set(e, rc, "%s (%d): %s", name, code, text);
+    make_one_line(e->msg);
+    return rc;
 }
 
 int wire_check_status(const Apache__Rocketmq__V2__Status *status, struct err *e)

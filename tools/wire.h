@@ -31,6 +31,9 @@ int wire_call(struct client *c, const char *path, const ProtobufCMessage *reques
               const ProtobufCMessageDescriptor *reply_type, ProtobufCMessage **ret_reply,
               struct err *e) MUST_CHECK;
 
+/* Sends one message on a stream. ERR_CLOSED: the stream is over. */
+int wire_send(struct client_stream *stream, const ProtobufCMessage *msg, struct err *e) MUST_CHECK;
+
 /* 0 when `code` is OK; else an error such as "TOPIC_NOT_FOUND (40402): no such topic". The caller
  * wraps it with what it was doing. `text` may be NULL. */
 int wire_check(int code, const char *text, struct err *e) MUST_CHECK;
