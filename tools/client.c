@@ -11,6 +11,7 @@
 #include <grpc/grpc.h>
 #include <grpc/grpc_security.h>
 #include <grpc/support/alloc.h>
+#include <grpc/support/log.h>
 #include <grpc/support/time.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -128,6 +129,16 @@ static void make_id(char *buf, size_t len)
     char host[64] = "localhost";
     (void)gethostname(host, sizeof host - 1);
     (void)snprintf(buf, len, "%s@%ld@%u@sluice", host, (long)getpid(), n_made++);
+}
+
+static void drop_log(gpr_log_func_args *args)
+{
+    (void)args; /* what a user must know comes back as a status */
+}
+
+void client_silence_grpc(void)
+{
+    gpr_set_log_function(drop_log);
 }
 
 int client_open(struct client **ret_client, const struct client_options *opt, struct err *e)
@@ -348,7 +359,8 @@ int client_call(struct client *c, const char *path, struct span request, uint64_
 /* The part of gRPC's text behind what was tried and where, which users need not read. */
 static const char *last_cause(const char *text)
 {
-    static const char *const marks[] = {"last error: ", "Failed to connect to remote host: "};
+    static const char *const marks[] = {
+        "last error: ", "Failed to connect to remote host: ", "Tls handshake failed: "};
     for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++) {
         const char *at = strstr(text, marks[i]);
         if (at)

@@ -38,6 +38,9 @@ struct client_options {
 int client_open(struct client **ret_client, const struct client_options *opt,
                 struct err *e) MUST_CHECK;
 
+/* Keeps gRPC's own log lines off stderr, for the whole process; before the first client_open. */
+void client_silence_grpc(void);
+
 /* Cancels what is running, waits for it to end (each done function is called), and frees. Streams
  * must have been closed. NULL is fine. */
 void client_close(struct client *c);

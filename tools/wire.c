@@ -9,6 +9,7 @@
 int wire_connect(struct client **ret_client, const struct options_broker *b, struct err *e)
 {
     const struct client_options opt = {.endpoint = b->endpoint, .tls = b->tls};
+    client_silence_grpc();
     return client_open(ret_client, &opt, e);
 }
 
