@@ -31,6 +31,17 @@ void h_receive(void *ctx, struct rpc_call *call);
 void h_receive_end(void *ctx, struct rpc_call *call, enum rpc_end end);
 void h_ack(void *ctx, struct rpc_call *call);
 void h_ack_change_invisible(void *ctx, struct rpc_call *call);
+void h_admin_create_topic(void *ctx, struct rpc_call *call);
+void h_admin_list_topics(void *ctx, struct rpc_call *call);
+void h_admin_get_topic(void *ctx, struct rpc_call *call);
+void h_admin_delete_topic(void *ctx, struct rpc_call *call);
+void h_admin_create_group(void *ctx, struct rpc_call *call);
+void h_admin_list_groups(void *ctx, struct rpc_call *call);
+void h_admin_get_group(void *ctx, struct rpc_call *call);
+void h_admin_delete_group(void *ctx, struct rpc_call *call);
+void h_admin_seek_group(void *ctx, struct rpc_call *call);
+void h_admin_get_memory(void *ctx, struct rpc_call *call);
+void h_admin_get_stats(void *ctx, struct rpc_call *call);
 
 /* Completes all open telemetry streams (stop). */
 void h_session_end_streams(struct broker *b);

@@ -1,0 +1,164 @@
+/* The Admin service: what the store does and what it costs. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/h_admin.h"
+
+#include <stdlib.h>
+
+/* ---- memory ---- */
+
+/* A file and its name, in the form of the reply. */
+struct file {
+    SV1(MemoryFile) message;
+    char path[sizeof((struct store_file_info *)NULL)->path];
+};
+
+/* The files of the store, growing. */
+struct files {
+    struct file **list; /* each allocated: their names must not move */
+    size_t n, max;
+};
+
+static void files_fini(struct files *f)
+{
+    for (size_t i = 0; i < f->n; i++)
+        free(f->list[i]);
+    free(f->list);
+}
+
+static struct file *add_file(struct files *f)
+{
+    if (f->n == f->max) {
+        size_t more = f->max ? 2 * f->max : 64;
+        struct file **list = realloc(f->list, more * sizeof(struct file *));
+        if (!list)
+            return NULL;
+        f->list = list;
+        f->max = more;
+    }
+    struct file *file = malloc(sizeof *file);
+    if (file)
+        f->list[f->n++] = file;
+    return file;
+}
+
+static int on_file(void *arg, const struct store_file_info *info)
+{
+    struct file *file = add_file(arg);
+    if (!file)
+        return ERR_NOMEM;
+    memcpy(file->path, info->path, sizeof file->path);
+    SV1(MemoryFile) *m = &file->message;
+    *m = (SV1(MemoryFile))SLUICE__V1__MEMORY_FILE__INIT;
+    m->path = file->path;
+    m->file_bytes = info->bytes;
+    m->mapped_bytes = info->mapped_bytes;
+    m->resident_bytes = info->resident_bytes;
+    m->locked_bytes = info->locked_bytes;
+    m->pins = info->n_pins;
+    if (info->dirty_bytes != UINT64_MAX) {
+        m->_dirty_bytes_case = SLUICE__V1__MEMORY_FILE___DIRTY_BYTES_DIRTY_BYTES;
+        m->dirty_bytes = info->dirty_bytes;
+    }
+    return 0;
+}
+
+static void fill_process(SV1(GetMemoryResponse) *reply, const struct store_memory *m)
+{
+    reply->rss_bytes = m->rss_anon_bytes + m->rss_file_bytes + m->rss_shmem_bytes;
+    reply->rss_anon_bytes = m->rss_anon_bytes;
+    reply->rss_file_bytes = m->rss_file_bytes;
+    reply->rss_shmem_bytes = m->rss_shmem_bytes;
+    reply->locked_bytes = m->locked_bytes;
+    reply->minor_faults = m->minor_faults;
+    reply->major_faults = m->major_faults;
+}
+
+static int measure(struct broker *b, struct files *files, struct store_memory *ret_memory,
+                   struct status *st)
+{
+    struct err e = {0};
+    int rc = store_memory(ret_memory, &e);
+    if (!rc)
+        rc = store_each_file_at(b->cfg.store_root, on_file, files, b->io, &e);
+    if (rc && !e.code)
+        return status_set(st, CODE(TOO_MANY_REQUESTS), "no memory for the list of files");
+    return rc ? status_of_err(st, &e) : 0;
+}
+
+static void get_memory(struct broker *b, const void *request, struct rpc_call *call)
+{
+    struct status st;
+    struct files files = {0};
+    struct store_memory memory;
+    SV1(GetMemoryResponse) reply = SLUICE__V1__GET_MEMORY_RESPONSE__INIT;
+    (void)request; /* it has no fields */
+    if (measure(b, &files, &memory, &st) == 0) {
+        status_ok(&st);
+        fill_process(&reply, &memory);
+        reply.files = (SV1(MemoryFile) **)(void *)files.list; /* the message comes first in each */
+        reply.n_files = files.n;
+    }
+    reply.code = st.code;
+    reply.message = st.text;
+    handler_reply(call, &reply.base);
+    files_fini(&files);
+}
+
+/* ---- statistics ---- */
+
+static void fill_positions(SV1(GetStatsResponse) *reply, const struct store_stats *s)
+{
+    reply->log_min = s->log_min;
+    reply->checkpoint = s->checkpoint;
+    reply->flushed = s->flushed;
+    reply->published = s->published;
+    reply->reserved = s->reserved;
+    reply->populated = s->populated;
+    reply->allocated = s->allocated;
+    reply->dispatched = s->dispatched;
+}
+
+static void fill_counts(SV1(GetStatsResponse) *reply, const struct store_stats *s)
+{
+    reply->files = s->n_files;
+    reply->mapped_files = s->n_mapped_files;
+    reply->mapped_bytes = s->mapped_bytes;
+    reply->queues = s->n_queues;
+    reply->pins = s->n_pins;
+    reply->appended = s->n_appended;
+    reply->appended_bytes = s->appended_bytes;
+    reply->flushes = s->n_flushes;
+    reply->flushed_bytes = s->flushed_bytes;
+    reply->unmapped = s->n_unmapped;
+    reply->append_waits = s->n_append_waits;
+    reply->damaged = s->n_damaged;
+    reply->bad_files = s->n_bad_files;
+    reply->failed = s->failed;
+}
+
+static void get_stats(struct broker *b, const void *request, struct rpc_call *call)
+{
+    struct status st;
+    struct store_stats stats;
+    SV1(GetStatsResponse) reply = SLUICE__V1__GET_STATS_RESPONSE__INIT;
+    (void)request; /* it has no fields */
+    status_ok(&st);
+    store_stats(b->store, &stats);
+    fill_positions(&reply, &stats);
+    fill_counts(&reply, &stats);
+    /* relaxed: a statistic. Bodies are checked by the broker, on their way out. */
+    reply.damaged += atomic_load_explicit(&b->n_damaged_bodies, memory_order_relaxed);
+    reply.code = st.code;
+    reply.message = st.text;
+    handler_reply(call, &reply.base);
+}
+
+void h_admin_get_memory(void *ctx, struct rpc_call *call)
+{
+    h_admin_hand_over(ctx, call, &sluice__v1__get_memory_request__descriptor, get_memory);
+}
+
+void h_admin_get_stats(void *ctx, struct rpc_call *call)
+{
+    h_admin_hand_over(ctx, call, &sluice__v1__get_stats_request__descriptor, get_stats);
+}
