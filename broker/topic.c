@@ -134,6 +134,8 @@ static int info_from_json(const char *name, const json_t *object, struct topic_i
     size_t len = strlen(name);
     if (len == 0 || len > TOPIC_STORED_MAX)
         return err_set(e, ERR_CORRUPT, "name of %zu bytes", len);
+    if (!json_is_object(object))
+        return err_set(e, ERR_CORRUPT, "not an object");
     memcpy(info.name, name, len);
     info.is_system = topic_is_system(span_str(name));
     int64_t n_read = int_member(object, "readQueueNums", 16);
