@@ -17,9 +17,12 @@ def configuration():
     return ClientConfiguration(os.environ["SLUICE_ENDPOINT"], Credentials())
 
 
+def sluice(*words):
+    subprocess.run([os.environ["SLUICE"], *words], check=True, stdout=subprocess.DEVNULL)
+
+
 def create_topic(name):
-    subprocess.run([os.environ["SLUICE"], "topic", "create", name], check=True,
-                   stdout=subprocess.DEVNULL)
+    sluice("topic", "create", name)
     return name
 
 
@@ -136,10 +139,18 @@ class ClientTest(unittest.TestCase):
         self.assertEqual(got.body, body)
         self.assertFalse(got.corrupted)
 
-    def test_an_unknown_topic_is_not_found(self):
+    def test_an_unknown_topic_is_refused(self):
         producer = self.producer(create_topic("PythonSome"))
-        with self.assertRaises(NotFoundException) as caught:
+        with self.assertRaisesRegex(Exception, "PythonNone"):  # this client hides the code
             producer.send(message_of("PythonNone", "TagA", b"x"))
+
+    def test_a_send_to_a_topic_deleted_meanwhile_is_not_found(self):
+        topic = create_topic("PythonGone")
+        producer = self.producer(topic)
+        producer.send(message_of(topic, "TagA", b"x"))
+        sluice("topic", "delete", topic)
+        with self.assertRaises(NotFoundException) as caught:
+            producer.send(message_of(topic, "TagA", b"x"))
         self.assertEqual(caught.exception.code, TOPIC_NOT_FOUND)
 
 
