@@ -10,6 +10,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/crc32.h"
@@ -168,10 +169,13 @@ void record_patch(uint8_t *dst, const struct record_plan *plan, uint64_t queue_o
                   uint64_t log_off, uint64_t store_ms)
 {
     be64_put(dst + FORMAT_AT_QUEUE_OFF, queue_off);
-    be64_put(dst + FORMAT_AT_LOG_OFF, log_off);
     size_t born_bytes =
         plan->sys_flag & STORE_SYSFLAG_BORN_V6 ? FORMAT_HOST_V6_BYTES : FORMAT_HOST_V4_BYTES;
     be64_put(dst + FORMAT_AT_BORN_HOST + born_bytes, store_ms);
+    /* last, also for the compiler: a process killed before it leaves no record, after it a whole
+     * one. What the processor has retired reaches the page cache, so no stronger fence is needed */
+    atomic_signal_fence(memory_order_release);
+    be64_put(dst + FORMAT_AT_LOG_OFF, log_off);
 }
 
 void record_write_filler(uint8_t *dst, uint32_t left)
