@@ -9,6 +9,7 @@
 
 #include "store/format.h"
 #include "store/record.h"
+#include "store/recovery.h"
 
 enum { RETRY_MS = 100, SYSFLAG_INNER_BATCH = 0x80 };
 
@@ -148,9 +149,12 @@ static int dispatch_next(struct dispatcher *d, uint64_t log_off, uint64_t end, s
     case RECORD_BAD:
         break;
     }
-    /* we published it whole, so somebody else wrote here: what is behind cannot be told apart */
+    /* we published it whole, so somebody else wrote here: go on with the next whole record (I6) */
+    uint64_t found;
+    struct span rest = span_of(f->base + (log_off - f->start), upto - log_off);
+    bool has_more = recovery_find_record(rest, log_off, &found);
     atomic_fetch_add_explicit(&d->n_damaged, 1, memory_order_relaxed); /* a count */
-    move_to(d, upto);
+    move_to(d, has_more ? log_off + found : upto);
     return 0;
 }
 

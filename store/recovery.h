@@ -20,7 +20,7 @@ int recovery_run(struct commit_log *log, struct consume_queues *queues,
                  struct recovered *ret, struct err *e) MUST_CHECK;
 
 /* The first whole record in `bytes`, of which byte 0 is at `log_off`: its own position, lengths and
- * body CRC agree. True with its place in `*ret_at`. Shared with the dispatcher's tests. */
+ * body CRC agree. True with its place in `*ret_at`; the dispatcher asks too. */
 bool recovery_find_record(struct span bytes, uint64_t log_off, uint64_t *ret_at);
 
 #endif
