@@ -221,6 +221,12 @@ static int try_append(struct commit_log *log, struct queue_seq *seq, const struc
     ret->queue_off = is_numbered(m) ? seq->next_off++ : 0;
     ret->store_ms = stamp_ms(log);
     write_record(log, plan, m, ret);
+    if (atomic_load_explicit(&log->active->is_bad, memory_order_acquire)) { /* see guard.c */
+        commit_log_fail(log);
+        rc = err_set(e, ERR_FAILED, "append to '%s': it was cut or cannot be read",
+                     log->active->path);
+        goto out;
+    }
     log->n_appended++;
     log->appended_bytes += plan->size;
     publish(log, log->tail + plan->size);

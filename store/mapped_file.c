@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "store/guard.h"
+
 void store_unpin(struct store_pin *pin)
 {
     if (!pin)
@@ -126,6 +128,7 @@ int mapped_file_map(struct mapped_file *f, enum mapped_access access, struct err
     if (rc < 0)
         return err_sys(e, -rc, "map '%s'", f->path);
     mapped_file_unmap(f);
+    guard_add(base, f->bytes, &f->is_bad); /* I4 */
     f->base = base;
     f->access = access;
     return 0;
@@ -135,7 +138,8 @@ void mapped_file_unmap(struct mapped_file *f)
 {
     if (!f->base)
         return;
-    assert(!mapped_file_is_pinned(f));            /* I3 */
+    assert(!mapped_file_is_pinned(f)); /* I3 */
+    guard_drop(f->base);
     (void)f->io->unmap(f->io, f->base, f->bytes); /* fails only for a range that is not ours */
     f->base = NULL;
 }

@@ -36,6 +36,8 @@ struct mapped_file {
     /* atomic: stored by the one that makes room (release), loaded by writers (acquire) -- I1 */
     _Atomic uint64_t allocated; /* bytes from the start that have blocks */
     _Atomic uint64_t populated; /* bytes from the start that are present and writable */
+    /* atomic: stored by the handler of read faults (release), loaded by anybody (acquire) -- I4 */
+    _Atomic bool is_bad;
 };
 
 /* A file that is there, not mapped yet; takes its length as it should be. */

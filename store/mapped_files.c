@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "store/format.h"
+#include "store/guard.h"
 #include "store/reclaimer.h"
 
 int mapped_files_init(struct mapped_files *mf, struct io *io, const char *folder,
@@ -302,6 +303,7 @@ bool mapped_files_unmap_coldest(struct mapped_files *mf, uint64_t below, uint64_
     lock_drop(&mf->lock);
     if (!base)
         return false;
+    guard_drop(base);
     (void)mf->io->unmap(mf->io, base, mf->file_bytes); /* fails only for what is not ours */
     return true;
 }
@@ -324,6 +326,8 @@ void mapped_files_usage(struct mapped_files *mf, struct mapped_files_usage *ret)
     u.n_files = mf->n;
     u.n_mapped = count_mapped(mf);
     u.mapped_bytes = u.n_mapped * mf->file_bytes;
+    for (size_t i = 0; i < mf->n; i++)
+        u.n_bad += atomic_load_explicit(&mf->files[i]->is_bad, memory_order_acquire);
     for (size_t i = 0; i < mf->n; i++)
         u.n_pins += atomic_load_explicit(&mf->files[i]->pin.n, memory_order_acquire);
     lock_drop(&mf->lock);

@@ -61,7 +61,7 @@ bool mapped_files_unmap_coldest(struct mapped_files *mf, uint64_t below, uint64_
 uint64_t mapped_files_pins_at(struct mapped_files *mf, uint64_t start);
 
 struct mapped_files_usage {
-    uint64_t n_files, n_mapped, mapped_bytes, n_pins;
+    uint64_t n_files, n_mapped, mapped_bytes, n_pins, n_bad;
 };
 
 void mapped_files_usage(struct mapped_files *mf, struct mapped_files_usage *ret);

@@ -17,6 +17,7 @@
 
 #include "store/checkpoint.h"
 #include "store/format.h"
+#include "store/guard.h"
 #include "store/recovery.h"
 #include "store/residency.h"
 #include "store/store_inner.h"
@@ -241,7 +242,9 @@ int store_open(struct store **ret_store, const struct store_options *opt, struct
     }
     s->io = io;
     s->lock_fd = -1;
-    rc = lock_root(s, e);
+    rc = guard_install(e);
+    if (rc == 0)
+        rc = lock_root(s, e);
     if (rc == 0)
         rc = init_parts(s, &full, e);
     if (rc == 0)
@@ -388,6 +391,7 @@ void store_stats(struct store *s, struct store_stats *ret)
     st.n_mapped_files = u.n_mapped;
     st.mapped_bytes = u.mapped_bytes;
     st.n_pins = u.n_pins + reclaimer_n_pins(&s->reclaimer);
+    st.n_bad_files = u.n_bad;
     st.n_queues = consume_queues_count(&s->queues);
     /* relaxed: counts */
     st.n_flushes = atomic_load_explicit(&fl->n_flushes, memory_order_relaxed);

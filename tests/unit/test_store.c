@@ -3,6 +3,7 @@
 #include "store/store.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -307,6 +308,29 @@ START_TEST(every_file_is_shown_with_its_pins)
 }
 END_TEST
 
+START_TEST(a_file_cut_by_somebody_else_does_not_end_the_process)
+{
+    struct store_stats st;
+    struct store_slice slice;
+    struct err e = {0};
+    char body[9000];
+    memset(body, 'x', sizeof body - 1);
+    body[sizeof body - 1] = '\0';
+    for (int i = 0; i < 20; i++)
+        (void)store_fixture_append(&f, "T", 0, body);
+    store_fixture_await(&f, "T", 0, 20);
+    ck_assert_int_eq(store_get(f.store, span_str("T"), 0, 0, &slice, &e), 0);
+    char *path = tmpdir_path(f.root, "commitlog/00000000000000000000");
+    ck_assert_int_eq(truncate(path, 4096), 0);
+    ck_assert(!store_body_check(&slice.rec, /* ret_crc = */ NULL)); /* zeros from byte 4096 on */
+    store_unpin(slice.pin);
+    store_stats(f.store, &st);
+    ck_assert_uint_eq(st.n_bad_files, 1);
+    ck_assert_int_eq(truncate(path, FIXTURE_FILE_BYTES), 0); /* so that it opens in tear_down */
+    free(path);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *s = suite_create("store");
@@ -327,6 +351,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, a_pin_outlives_its_topic);
     tcase_add_test(tc, an_arrival_is_told_after_it_can_be_read);
     tcase_add_test(tc, every_file_is_shown_with_its_pins);
+    tcase_add_test(tc, a_file_cut_by_somebody_else_does_not_end_the_process);
     suite_add_tcase(s, tc);
     return s;
 }
