@@ -69,7 +69,7 @@ static const struct option options[] = {
     NUMBER("maxRequestSize", max_request_bytes, 65536, 1073741824, 0, "136314880",
            "Largest request in bytes, as it comes over the wire."),
     NUMBER("flushIntervalCommitLog", flush_interval_ms, 1, 60000, 0, "500",
-           "Longest time in ms before a stored message is written to disk."),
+           "Time in ms between two flushes of the log; every fourth takes the last 256 KiB too."),
     CHOICE("flushDiskType", flush_disk_type, "ASYNC_FLUSH", "ASYNC_FLUSH",
            "When a send is answered: once stored in memory that survives the process."),
     NUMBER("populateWindow", populate_window_bytes, 0, 1073741824, 4096, "33554432",
