@@ -68,6 +68,7 @@ static void fill_process(SV1(GetMemoryResponse) *reply, const struct store_memor
     reply->rss_anon_bytes = m->rss_anon_bytes;
     reply->rss_file_bytes = m->rss_file_bytes;
     reply->rss_shmem_bytes = m->rss_shmem_bytes;
+    reply->page_table_bytes = m->page_table_bytes;
     reply->locked_bytes = m->locked_bytes;
     reply->minor_faults = m->minor_faults;
     reply->major_faults = m->major_faults;
