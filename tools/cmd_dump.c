@@ -132,7 +132,10 @@ static int read_checkpoint(struct dump *d, const char *path, struct store_checkp
     int rc = io_read_file(d->io, path, STORE_CHECKPOINT_BYTES, &buf, &len, e);
     if (rc < 0)
         return rc;
-    rc = store_checkpoint_decode(span_of(buf, len), ret, e);
+    if (len == 0)
+        rc = err_set(e, ERR_NOTFOUND, "the checkpoint was not written yet");
+    else
+        rc = store_checkpoint_decode(span_of(buf, len), ret, e);
     free(buf);
     return rc < 0 ? err_wrap(e, "read '%s'", path) : 0;
 }

@@ -6,6 +6,7 @@ static const struct command commands[] = {
     {"bench", "Measure the store and the broker beside what the machine can do", cmd_bench},
     {"dump", "Show what is in the files of a store", cmd_dump},
     {"group", "Make, list, show and delete consumer groups", cmd_group},
+    {"mem", "Tell what a broker or a store costs in memory", cmd_mem},
     {"pub", "Publish messages", cmd_pub},
     {"sub", "Print and acknowledge messages", cmd_sub},
     {"topic", "Make, list, show and delete topics", cmd_topic},
