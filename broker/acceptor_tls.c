@@ -23,7 +23,12 @@ static char *text_of(BIO *bio)
 {
     char *data = NULL;
     long len = BIO_get_mem_data(bio, &data);
-    return len > 0 ? strndup(data, (size_t)len) : NULL;
+    char *text = len > 0 ? malloc((size_t)len + 1) : NULL;
+    if (!text)
+        return NULL;
+    memcpy(text, data, (size_t)len); /* no string yet: no NUL follows it */
+    text[len] = '\0';
+    return text;
 }
 
 static char *cert_text(X509 *cert)
