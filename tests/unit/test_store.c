@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/store.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -331,6 +332,66 @@ START_TEST(a_file_cut_by_somebody_else_does_not_end_the_process)
 }
 END_TEST
 
+enum { N_APPENDERS = 3, N_EACH = 300 };
+
+static void *append_many(void *arg)
+{
+    char body[700];
+    memset(body, 'a', sizeof body - 1);
+    body[sizeof body - 1] = '\0';
+    for (int i = 0; i < N_EACH; i++)
+        (void)store_fixture_append(&f, "T", *(int *)arg % 2, body);
+    return NULL;
+}
+
+/* Scans queue 0 to its end, while it grows, holding each pin for a while. */
+static void *scan_all(void *arg)
+{
+    struct store_scan s = {
+        .topic = span_str("T"), .max_messages = 8, .max_bytes = 1 << 20, .max_entries = 100};
+    struct store_slice slices[8];
+    struct store_scanned done;
+    struct err e;
+    uint64_t *n = arg;
+    while (*n < 2 * N_EACH) { /* appenders 0 and 2 */
+        ck_assert_int_eq(store_scan(f.store, &s, slices, &done, &e), 0);
+        for (size_t i = 0; i < done.n; i++) {
+            ck_assert(store_body_check(&slices[i].rec, /* ret_crc = */ NULL));
+            ck_assert_uint_eq(slices[i].rec.queue_off, *n + i);
+            store_unpin(slices[i].pin);
+        }
+        *n += done.n;
+        s.from_queue_off = done.next_queue_off;
+    }
+    return NULL;
+}
+
+START_TEST(readers_see_whole_records_in_order_while_many_append)
+{
+    pthread_t appenders[N_APPENDERS], reader;
+    int ids[N_APPENDERS] = {0, 1, 2};
+    uint64_t n_read = 0;
+    store_fixture_close(&f);
+    f.opt.flush_interval_ms = 1;
+    f.opt.mapped_budget_bytes = 2 * FIXTURE_FILE_BYTES;
+    store_fixture_open(&f);
+    ck_assert_int_eq(pthread_create(&reader, NULL, scan_all, &n_read), 0);
+    for (int i = 0; i < N_APPENDERS; i++)
+        ck_assert_int_eq(pthread_create(&appenders[i], NULL, append_many, &ids[i]), 0);
+    for (int i = 0; i < N_APPENDERS; i++)
+        ck_assert_int_eq(pthread_join(appenders[i], NULL), 0);
+    ck_assert_int_eq(pthread_join(reader, NULL), 0);
+    ck_assert_uint_eq(n_read, 2 * N_EACH);
+    struct store_stats st;
+    store_stats(f.store, &st);
+    ck_assert_uint_le(st.checkpoint, st.flushed); /* I1 */
+    ck_assert_uint_le(st.flushed, st.published);
+    ck_assert_uint_le(st.published, st.reserved);
+    ck_assert_uint_le(st.reserved, st.populated);
+    ck_assert_uint_le(st.populated, st.allocated);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *s = suite_create("store");
@@ -352,6 +413,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, an_arrival_is_told_after_it_can_be_read);
     tcase_add_test(tc, every_file_is_shown_with_its_pins);
     tcase_add_test(tc, a_file_cut_by_somebody_else_does_not_end_the_process);
+    tcase_add_test(tc, readers_see_whole_records_in_order_while_many_append);
     suite_add_tcase(s, tc);
     return s;
 }

@@ -1,0 +1,39 @@
+/* A commit log, queues, dispatcher and flusher without threads: tests drive the steps. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TESTS_LIB_LOG_FIXTURE_H
+#define TESTS_LIB_LOG_FIXTURE_H
+
+#include "store/commit_log.h"
+#include "store/consume_queues.h"
+#include "store/dispatch.h"
+#include "store/flush.h"
+#include "store/reclaimer.h"
+#include "tests/lib/fault.h"
+
+enum {
+    LOG_FILE_BYTES = 64 * 1024,
+    LOG_RECORD_OVERHEAD = 91 + 1, /* V1, IPv4 hosts, a topic of one byte */
+};
+
+struct log_fixture {
+    char *root, *folder;
+    struct fault fault;
+    struct reclaimer reclaimer;
+    struct commit_log log;
+    struct consume_queues queues;
+    struct dispatcher dispatcher;
+    struct flusher flusher;
+    struct queue_seq seq; /* of topic T, queue 0 */
+};
+
+void log_fixture_init(struct log_fixture *f);
+void log_fixture_fini(struct log_fixture *f);
+
+/* Appends a body of zeros to queue 0 of topic T. */
+int log_fixture_try(struct log_fixture *f, size_t body_len, int32_t sys_flag,
+                    struct store_appended *ret, struct err *e);
+
+/* The same; fails the test on error. */
+struct store_appended log_fixture_append(struct log_fixture *f, size_t body_len);
+
+#endif

@@ -1,0 +1,163 @@
+/* The allocator's step, driven by hand: the next file, the window, waiting. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/allocator.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "store/reclaimer.h"
+#include "tests/lib/fault.h"
+#include "tests/lib/suite.h"
+#include "tests/lib/tmpdir.h"
+
+enum { FILE_BYTES = 1 << 20, WINDOW = 256 * 1024, IDLE_WINDOW = 64 * 1024 };
+
+static char *folder;
+static struct fault fault;
+static struct mapped_files mf;
+static struct reclaimer reclaimer;
+static struct allocator a;
+static _Atomic uint64_t published;
+
+static void set_up(void)
+{
+    struct err e;
+    struct mapped_file *first;
+    folder = tmpdir_make();
+    published = 0;
+    fault_init(&fault, io_posix());
+    reclaimer_init(&reclaimer, &mf, 0, &published);
+    ck_assert_int_eq(
+        mapped_files_init(&mf, &fault.io, folder, FILE_BYTES, MAPPED_READ, &reclaimer, &e), 0);
+    allocator_init(&a, &mf, &published, WINDOW, IDLE_WINDOW);
+    ck_assert_int_eq(mapped_file_create(&first, &fault.io, folder, 0, FILE_BYTES, FILE_BYTES, &e),
+                     0);
+    ck_assert_int_eq(mapped_files_add(&mf, first, &e), 0);
+    ck_assert_int_eq(allocator_begin(&a, first, 0, &e), 0);
+}
+
+static void tear_down(void)
+{
+    struct err e;
+    ck_assert_int_eq(allocator_stop(&a, &e), 0);
+    allocator_fini(&a);
+    mapped_files_fini(&mf);
+    reclaimer_fini(&reclaimer);
+    tmpdir_remove(folder);
+}
+
+START_TEST(the_first_window_is_there_before_the_first_append)
+{
+    ck_assert_uint_eq(mf.files[0]->populated, IDLE_WINDOW);
+}
+END_TEST
+
+START_TEST(an_empty_log_keeps_one_file)
+{
+    (void)allocator_step(&a);
+    ck_assert_uint_eq(mf.n, 1);
+    ck_assert_ptr_null(allocator_take(&a));
+}
+END_TEST
+
+START_TEST(the_window_moves_ahead_of_the_writer)
+{
+    published = 100 * 1024;
+    (void)allocator_step(&a);
+    ck_assert_uint_ge(mf.files[0]->populated, 100 * 1024 + IDLE_WINDOW);
+    ck_assert_uint_le(mf.files[0]->populated, mf.files[0]->allocated); /* I1 */
+}
+END_TEST
+
+START_TEST(the_next_file_is_made_when_half_is_full)
+{
+    published = FILE_BYTES / 2 + 1;
+    (void)allocator_step(&a);
+    ck_assert_uint_eq(mf.n, 2);
+    struct mapped_file *next = allocator_take(&a);
+    ck_assert_ptr_eq(next, mf.files[1]);
+    ck_assert_uint_ge(next->populated, IDLE_WINDOW); /* ready for an append at once */
+    ck_assert_ptr_null(allocator_take(&a));
+    mapped_file_unpin(next);
+}
+END_TEST
+
+START_TEST(the_window_follows_into_the_file_that_was_taken)
+{
+    published = FILE_BYTES / 2 + 1;
+    (void)allocator_step(&a);
+    struct mapped_file *next = allocator_take(&a);
+    published = FILE_BYTES + 100 * 1024;
+    (void)allocator_step(&a);
+    ck_assert_uint_ge(next->populated, 100 * 1024 + IDLE_WINDOW);
+    ck_assert_ptr_eq(a.current, next);
+    mapped_file_unpin(next);
+}
+END_TEST
+
+START_TEST(a_file_never_used_is_removed_at_the_stop)
+{
+    struct err e;
+    published = FILE_BYTES / 2 + 1;
+    (void)allocator_step(&a);
+    ck_assert_uint_eq(mf.n, 2);
+    ck_assert_int_eq(allocator_stop(&a, &e), 0);
+    ck_assert_uint_eq(mf.n, 1);
+}
+END_TEST
+
+START_TEST(who_waits_is_told_why_there_is_no_room)
+{
+    struct err e;
+    published = FILE_BYTES - 8;
+    fault_arm(&fault, FAULT_ALLOCATE, 1, ENOSPC, FAULT_FROM_NOW);
+    struct allocator_turn turn = allocator_turn(&a);
+    a.is_wanted = true; /* as allocator_wait does */
+    (void)allocator_step(&a);
+    ck_assert_int_eq(allocator_wait(&a, turn, &e), ERR_NOSPACE);
+    ck_assert_ptr_nonnull(strstr(e.msg, "allocate"));
+}
+END_TEST
+
+START_TEST(room_comes_back_when_the_disk_has_some)
+{
+    published = FILE_BYTES - 8;
+    fault_arm(&fault, FAULT_ALLOCATE, 1, ENOSPC, FAULT_ONCE);
+    (void)allocator_step(&a);
+    ck_assert_uint_eq(mf.n, 1);
+    (void)allocator_step(&a);
+    ck_assert_uint_eq(mf.n, 2);
+}
+END_TEST
+
+START_TEST(a_stopped_allocator_lets_nobody_wait)
+{
+    struct err e;
+    struct allocator_turn turn = allocator_turn(&a);
+    ck_assert_int_eq(allocator_stop(&a, &e), 0);
+    ck_assert_int_eq(allocator_wait(&a, turn, &e), ERR_CLOSED);
+}
+END_TEST
+
+static Suite *make_suite(void)
+{
+    Suite *s = suite_create("allocator");
+    TCase *tc = tcase_create("allocator");
+    tcase_add_checked_fixture(tc, set_up, tear_down);
+    tcase_add_test(tc, the_first_window_is_there_before_the_first_append);
+    tcase_add_test(tc, an_empty_log_keeps_one_file);
+    tcase_add_test(tc, the_window_moves_ahead_of_the_writer);
+    tcase_add_test(tc, the_next_file_is_made_when_half_is_full);
+    tcase_add_test(tc, the_window_follows_into_the_file_that_was_taken);
+    tcase_add_test(tc, a_file_never_used_is_removed_at_the_stop);
+    tcase_add_test(tc, who_waits_is_told_why_there_is_no_room);
+    tcase_add_test(tc, room_comes_back_when_the_disk_has_some);
+    tcase_add_test(tc, a_stopped_allocator_lets_nobody_wait);
+    suite_add_tcase(s, tc);
+    return s;
+}
+
+int main(void)
+{
+    return suite_run(make_suite());
+}

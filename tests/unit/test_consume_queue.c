@@ -1,0 +1,236 @@
+/* One consume queue: numbering, files, loading, cutting. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/consume_queue.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "store/reclaimer.h"
+#include "tests/lib/fault.h"
+#include "tests/lib/suite.h"
+#include "tests/lib/tmpdir.h"
+
+enum { FILE_BYTES = 200, PER_FILE = 10 };
+
+static char *root, *folder;
+static struct fault fault;
+static struct reclaimer reclaimer;
+static struct consume_queue *q;
+
+static void make_queue(void)
+{
+    struct err e;
+    ck_assert_int_eq(
+        consume_queue_new(&q, span_str("T"), 0, folder, FILE_BYTES, &fault.io, &reclaimer, &e), 0);
+}
+
+static void set_up(void)
+{
+    root = tmpdir_make();
+    folder = tmpdir_path(root, "T/0");
+    fault_init(&fault, io_posix());
+    reclaimer_init(&reclaimer, /* log = */ NULL, 0, /* flushed = */ NULL);
+    make_queue();
+}
+
+static void tear_down(void)
+{
+    consume_queue_unref(q);
+    reclaimer_fini(&reclaimer);
+    free(folder);
+    tmpdir_remove(root);
+}
+
+/* Entry n points at log_off 100 n. */
+static enum queue_put put(uint64_t queue_off, uint64_t log_off)
+{
+    struct store_queue_entry entry = {.log_off = log_off, .size = 100, .tag_code = -5};
+    enum queue_put done;
+    struct err e = {0};
+    int rc = consume_queue_put(q, queue_off, &entry, &done, &e);
+    ck_assert_msg(rc == 0, "put: %s", e.msg);
+    return done;
+}
+
+static void put_many(uint64_t n)
+{
+    for (uint64_t i = 0; i < n; i++)
+        ck_assert_int_eq(put(i, 100 * i), QUEUE_PUT_NEW);
+}
+
+static void reload(uint64_t below_log_off)
+{
+    struct err e = {0};
+    consume_queue_unref(q);
+    make_queue();
+    int rc = consume_queue_load(q, below_log_off, &e);
+    ck_assert_msg(rc == 0, "load: %s", e.msg);
+}
+
+static struct store_queue_entry read_one(uint64_t queue_off)
+{
+    struct store_queue_entry entry = {0};
+    struct err e = {0};
+    size_t n;
+    ck_assert_int_eq(consume_queue_read(q, queue_off, &entry, 1, &n, &e), 0);
+    ck_assert_uint_eq(n, 1);
+    return entry;
+}
+
+START_TEST(entries_come_back_with_all_fields)
+{
+    put_many(25);
+    struct store_queue_entry entry = read_one(17);
+    ck_assert_uint_eq(entry.log_off, 1700);
+    ck_assert_uint_eq(entry.size, 100);
+    ck_assert_int_eq(entry.tag_code, -5);
+}
+END_TEST
+
+START_TEST(a_read_ends_with_the_file_and_with_the_queue)
+{
+    struct store_queue_entry entries[30];
+    struct err e;
+    size_t n;
+    put_many(15);
+    ck_assert_int_eq(consume_queue_read(q, 4, entries, 30, &n, &e), 0);
+    ck_assert_uint_eq(n, 6);
+    ck_assert_int_eq(consume_queue_read(q, 10, entries, 30, &n, &e), 0);
+    ck_assert_uint_eq(n, 5);
+    ck_assert_int_eq(consume_queue_read(q, 15, entries, 30, &n, &e), 0);
+    ck_assert_uint_eq(n, 0);
+}
+END_TEST
+
+START_TEST(putting_twice_writes_once)
+{
+    put_many(5);
+    ck_assert_int_eq(put(3, 300), QUEUE_PUT_ALREADY);
+    ck_assert_uint_eq(q->end_off, 5);
+}
+END_TEST
+
+START_TEST(an_entry_behind_a_hole_waits_until_it_is_filled)
+{
+    struct err e;
+    put_many(5);
+    ck_assert_int_eq(put(8, 800), QUEUE_PUT_AHEAD);
+    ck_assert_int_eq(consume_queue_fill(q, 8, &e), 0);
+    ck_assert_int_eq(put(8, 800), QUEUE_PUT_NEW);
+    struct store_queue_entry hole = read_one(6), real = read_one(8);
+    ck_assert(!consume_queue_is_real(&hole));
+    ck_assert(consume_queue_is_real(&real));
+}
+END_TEST
+
+START_TEST(a_hole_too_wide_to_be_lost_records_is_refused)
+{
+    struct err e;
+    put_many(1);
+    ck_assert_int_eq(consume_queue_fill(q, UINT64_C(1) << 40, &e), ERR_CORRUPT);
+    ck_assert_uint_eq(q->end_off, 1);
+}
+END_TEST
+
+START_TEST(a_queue_may_begin_at_any_number)
+{
+    ck_assert_int_eq(put(23, 2300), QUEUE_PUT_NEW);
+    ck_assert_uint_eq(q->min_off, 23);
+    reload(UINT64_MAX);
+    ck_assert_uint_eq(q->min_off, 23);
+    ck_assert_uint_eq(q->end_off, 24);
+    ck_assert_uint_eq(read_one(23).log_off, 2300);
+}
+END_TEST
+
+START_TEST(a_number_again_further_on_in_the_log_is_a_new_life)
+{
+    put_many(25);
+    ck_assert_int_eq(put(0, 9000), QUEUE_PUT_NEW);
+    ck_assert_uint_eq(q->end_off, 1);
+    ck_assert_uint_eq(read_one(0).log_off, 9000);
+}
+END_TEST
+
+START_TEST(a_load_finds_the_end_in_any_file)
+{
+    for (uint64_t n = 1; n <= 2 * PER_FILE + 1; n++) {
+        ck_assert_int_eq(put(n - 1, 100 * (n - 1)), QUEUE_PUT_NEW);
+        reload(UINT64_MAX);
+        ck_assert_uint_eq(q->end_off, n);
+    }
+}
+END_TEST
+
+START_TEST(a_load_believes_only_entries_below_the_checkpoint)
+{
+    put_many(25);
+    reload(1200);
+    ck_assert_uint_eq(q->end_off, 12);
+    reload(UINT64_MAX); /* the rest was zeroed, not hidden */
+    ck_assert_uint_eq(q->end_off, 12);
+    ck_assert_int_eq(put(12, 1200), QUEUE_PUT_NEW);
+}
+END_TEST
+
+START_TEST(a_cut_drops_what_points_behind_the_log)
+{
+    struct err e;
+    put_many(25);
+    ck_assert_int_eq(consume_queue_cut(q, 700, &e), 0);
+    ck_assert_uint_eq(q->end_off, 7);
+    reload(UINT64_MAX);
+    ck_assert_uint_eq(q->end_off, 7);
+}
+END_TEST
+
+START_TEST(a_full_disk_leaves_the_queue_as_it_was)
+{
+    struct store_queue_entry entry = {.log_off = 1000, .size = 100};
+    enum queue_put done;
+    struct err e;
+    put_many(PER_FILE);
+    fault_arm(&fault, FAULT_ALLOCATE, 1, ENOSPC, FAULT_ONCE);
+    ck_assert_int_eq(consume_queue_put(q, PER_FILE, &entry, &done, &e), ERR_NOSPACE);
+    ck_assert_uint_eq(q->end_off, PER_FILE);
+    ck_assert_int_eq(put(PER_FILE, 1000), QUEUE_PUT_NEW); /* it works again with room */
+}
+END_TEST
+
+START_TEST(a_flush_syncs_only_what_is_new)
+{
+    uint64_t bytes;
+    struct err e;
+    put_many(25);
+    ck_assert_int_eq(consume_queue_flush(q, &bytes, &e), 0);
+    ck_assert_uint_eq(bytes, 500);
+    ck_assert_int_eq(consume_queue_flush(q, &bytes, &e), 0);
+    ck_assert_uint_eq(bytes, 0);
+}
+END_TEST
+
+static Suite *make_suite(void)
+{
+    Suite *s = suite_create("consume_queue");
+    TCase *tc = tcase_create("consume_queue");
+    tcase_add_checked_fixture(tc, set_up, tear_down);
+    tcase_add_test(tc, entries_come_back_with_all_fields);
+    tcase_add_test(tc, a_read_ends_with_the_file_and_with_the_queue);
+    tcase_add_test(tc, putting_twice_writes_once);
+    tcase_add_test(tc, an_entry_behind_a_hole_waits_until_it_is_filled);
+    tcase_add_test(tc, a_hole_too_wide_to_be_lost_records_is_refused);
+    tcase_add_test(tc, a_queue_may_begin_at_any_number);
+    tcase_add_test(tc, a_number_again_further_on_in_the_log_is_a_new_life);
+    tcase_add_test(tc, a_load_finds_the_end_in_any_file);
+    tcase_add_test(tc, a_load_believes_only_entries_below_the_checkpoint);
+    tcase_add_test(tc, a_cut_drops_what_points_behind_the_log);
+    tcase_add_test(tc, a_full_disk_leaves_the_queue_as_it_was);
+    tcase_add_test(tc, a_flush_syncs_only_what_is_new);
+    suite_add_tcase(s, tc);
+    return s;
+}
+
+int main(void)
+{
+    return suite_run(make_suite());
+}

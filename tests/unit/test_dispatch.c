@@ -1,0 +1,78 @@
+/* The dispatcher's step, driven by hand. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/dispatch.h"
+
+#include <errno.h>
+
+#include "store/format.h"
+#include "tests/lib/log_fixture.h"
+#include "tests/lib/suite.h"
+
+static struct log_fixture f;
+
+static void set_up(void)
+{
+    log_fixture_init(&f);
+}
+
+static void tear_down(void)
+{
+    log_fixture_fini(&f);
+}
+
+START_TEST(a_step_dispatches_all_that_is_published)
+{
+    for (int i = 0; i < 5; i++)
+        (void)log_fixture_append(&f, 10);
+    ck_assert_int_eq(dispatcher_step(&f.dispatcher), WORKER_WHEN_WOKEN);
+    struct consume_queue *q = consume_queues_get(&f.queues, span_str("T"), 0);
+    ck_assert_ptr_nonnull(q);
+    ck_assert_uint_eq(q->end_off, 5);
+    ck_assert_uint_eq(f.dispatcher.dispatched, commit_log_published(&f.log));
+    consume_queue_unref(q);
+}
+END_TEST
+
+START_TEST(a_full_disk_stops_the_dispatcher_until_there_is_room)
+{
+    struct err e;
+    (void)log_fixture_append(&f, 10);
+    fault_arm(&f.fault, FAULT_ALLOCATE, 1, ENOSPC, FAULT_ONCE);
+    ck_assert_int_gt(dispatcher_step(&f.dispatcher), 0);
+    ck_assert_uint_eq(f.dispatcher.dispatched, 0);
+    ck_assert_int_eq(dispatcher_wait(&f.dispatcher, 1, &e), ERR_NOSPACE);
+    (void)dispatcher_step(&f.dispatcher);
+    ck_assert_int_eq(dispatcher_wait(&f.dispatcher, 1, &e), 0);
+}
+END_TEST
+
+START_TEST(a_record_damaged_before_its_dispatch_does_not_hide_the_next)
+{
+    (void)log_fixture_append(&f, 10);
+    struct store_appended bad = log_fixture_append(&f, 10);
+    (void)log_fixture_append(&f, 10);
+    f.log.active->base[bad.log_off + FORMAT_AT_MAGIC] ^= 1;
+    (void)dispatcher_step(&f.dispatcher);
+    struct consume_queue *q = consume_queues_get(&f.queues, span_str("T"), 0);
+    ck_assert_uint_eq(q->end_off, 3); /* a hole, and the third */
+    ck_assert_uint_eq(f.dispatcher.n_damaged, 1);
+    consume_queue_unref(q);
+}
+END_TEST
+
+static Suite *make_suite(void)
+{
+    Suite *s = suite_create("dispatch");
+    TCase *tc = tcase_create("dispatch");
+    tcase_add_checked_fixture(tc, set_up, tear_down);
+    tcase_add_test(tc, a_step_dispatches_all_that_is_published);
+    tcase_add_test(tc, a_full_disk_stops_the_dispatcher_until_there_is_room);
+    tcase_add_test(tc, a_record_damaged_before_its_dispatch_does_not_hide_the_next);
+    suite_add_tcase(s, tc);
+    return s;
+}
+
+int main(void)
+{
+    return suite_run(make_suite());
+}

@@ -1,0 +1,310 @@
+/* What a store believes when it is opened: after clean stops, kills and damage. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/recovery.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/lib/store_fixture.h"
+#include "tests/lib/suite.h"
+#include "tests/lib/tmpdir.h"
+
+enum { N_RECORDS = 12 };
+
+static struct store_fixture f;
+static struct store_appended at[N_RECORDS];
+
+static const char *body_of(int i)
+{
+    static char body[N_RECORDS][8100];
+    memset(body[i], 'a' + i, sizeof body[i] - 1);
+    return body[i];
+}
+
+/* Records over two files, all in queue 0. */
+static void set_up(void)
+{
+    store_fixture_init(&f);
+    store_fixture_open(&f);
+    for (int i = 0; i < N_RECORDS; i++)
+        at[i] = store_fixture_append(&f, "T", 0, body_of(i));
+}
+
+static void tear_down(void)
+{
+    store_fixture_fini(&f);
+}
+
+static void damage(uint64_t log_off, size_t len)
+{
+    static const uint8_t junk[9000] = {1, 2, 3};
+    char name[64];
+    (void)snprintf(name, sizeof name, "commitlog/%020llu",
+                   (unsigned long long)(log_off - log_off % FIXTURE_FILE_BYTES));
+    store_fixture_poke(&f, name, log_off % FIXTURE_FILE_BYTES, junk, len);
+}
+
+static void forget_checkpoint(void)
+{
+    static const uint8_t zeros[48];
+    store_fixture_poke(&f, "checkpoint", 0, zeros, sizeof zeros);
+}
+
+static void remove_queues(void)
+{
+    char *queues = tmpdir_path(f.root, "consumequeue");
+    tmpdir_remove(queues);
+}
+
+static struct store_recovery reopen(void)
+{
+    struct store_recovery r;
+    store_fixture_open(&f);
+    store_recovery_report(f.store, &r);
+    return r;
+}
+
+static uint64_t n_queued(void)
+{
+    uint64_t min_off, max_off;
+    store_queue_bounds(f.store, span_str("T"), 0, &min_off, &max_off);
+    return max_off;
+}
+
+static uint64_t log_end(void)
+{
+    struct store_stats st;
+    store_stats(f.store, &st);
+    return st.published;
+}
+
+static void expect_all_but(int missing)
+{
+    for (int i = 0; i < N_RECORDS; i++)
+        if (i != missing)
+            store_fixture_expect(&f, "T", 0, (uint64_t)i, body_of(i));
+}
+
+START_TEST(a_kill_after_the_checkpoint_walks_only_what_is_behind_it)
+{
+    store_fixture_kill(&f);
+    struct store_recovery r = reopen();
+    ck_assert(!r.was_clean);
+    ck_assert_uint_eq(r.n_records, 0);
+    ck_assert_uint_eq(n_queued(), N_RECORDS);
+    expect_all_but(-1);
+}
+END_TEST
+
+START_TEST(a_kill_without_a_checkpoint_queues_everything_again)
+{
+    store_fixture_kill(&f);
+    forget_checkpoint();
+    struct store_recovery r = reopen();
+    ck_assert_uint_eq(r.n_records, N_RECORDS);
+    ck_assert_uint_eq(r.n_requeued, N_RECORDS);
+    ck_assert_uint_eq(r.n_damaged, 0);
+    expect_all_but(-1);
+}
+END_TEST
+
+START_TEST(lost_queues_are_built_again)
+{
+    store_fixture_close(&f);
+    remove_queues();
+    struct store_recovery r = reopen();
+    ck_assert(r.was_clean);
+    ck_assert_uint_eq(r.n_requeued, N_RECORDS);
+    ck_assert_uint_eq(n_queued(), N_RECORDS);
+    expect_all_but(-1);
+}
+END_TEST
+
+START_TEST(one_lost_queue_among_others_is_built_again)
+{
+    (void)store_fixture_append(&f, "U", 0, "other");
+    (void)store_fixture_append(&f, "T", 0, "tail");
+    store_fixture_close(&f);
+    tmpdir_remove(tmpdir_path(f.root, "consumequeue/T"));
+    (void)reopen();
+    ck_assert_uint_eq(n_queued(), N_RECORDS + 1);
+    expect_all_but(-1);
+    store_fixture_expect(&f, "U", 0, 0, "other");
+}
+END_TEST
+
+START_TEST(a_damaged_record_never_hides_those_behind_it)
+{
+    store_fixture_kill(&f);
+    forget_checkpoint();
+    damage(at[3].log_off, 600);
+    struct store_recovery r = reopen();
+    ck_assert_uint_eq(r.n_damaged, 1);
+    ck_assert_uint_eq(r.damaged_bytes, at[3].size);
+    ck_assert_uint_eq(r.n_records, N_RECORDS - 1);
+    ck_assert_uint_eq(n_queued(), N_RECORDS); /* numbers stay: the lost one matches nothing */
+    expect_all_but(3);
+}
+END_TEST
+
+START_TEST(damage_up_to_the_end_of_a_file_does_not_hide_the_next)
+{
+    store_fixture_kill(&f);
+    forget_checkpoint();
+    int last = 0; /* of the first file */
+    while (at[last + 1].log_off < FIXTURE_FILE_BYTES)
+        last++;
+    damage(at[last].log_off, 600);
+    struct store_recovery r = reopen();
+    ck_assert_uint_eq(r.n_damaged, 1);
+    expect_all_but(last);
+}
+END_TEST
+
+START_TEST(a_torn_last_record_is_cut_off)
+{
+    store_fixture_kill(&f);
+    forget_checkpoint();
+    const struct store_appended *torn = &at[N_RECORDS - 1];
+    damage(torn->log_off + 200, 300);
+    struct store_recovery r = reopen();
+    ck_assert_uint_eq(r.n_damaged, 0);
+    ck_assert_uint_gt(r.cut_bytes, 200);
+    ck_assert_uint_eq(log_end(), torn->log_off);
+    ck_assert_uint_eq(n_queued(), N_RECORDS - 1);
+    ck_assert_uint_eq(store_fixture_append(&f, "T", 0, "next").queue_off, N_RECORDS - 1);
+}
+END_TEST
+
+START_TEST(a_torn_end_after_a_clean_stop_is_cut_from_the_queue_too)
+{
+    store_fixture_close(&f);
+    damage(at[N_RECORDS - 1].log_off, 600);
+    struct store_recovery r = reopen();
+    ck_assert(r.was_clean);
+    ck_assert_uint_eq(log_end(), at[N_RECORDS - 1].log_off);
+    ck_assert_uint_eq(n_queued(), N_RECORDS - 1);
+}
+END_TEST
+
+START_TEST(garbage_behind_the_end_is_not_believed_and_goes)
+{
+    uint64_t end = log_end();
+    store_fixture_close(&f);
+    damage(end, 1000);
+    struct store_recovery r = reopen();
+    ck_assert_uint_eq(r.cut_bytes, 3); /* the rest of the junk is zeros */
+    ck_assert_uint_eq(log_end(), end);
+    store_fixture_close(&f);
+    r = reopen();
+    ck_assert_uint_eq(r.cut_bytes, 0);
+}
+END_TEST
+
+START_TEST(a_copy_of_a_record_elsewhere_is_not_believed)
+{
+    struct store_slice slice;
+    struct err e;
+    uint64_t end = log_end();
+    store_fixture_await(&f, "T", 0, N_RECORDS);
+    ck_assert_int_eq(store_get(f.store, span_str("T"), 0, 0, &slice, &e), 0);
+    size_t len = slice.rec.size;
+    uint8_t *copy = malloc(len);
+    memcpy(copy, slice.rec.raw.ptr, len);
+    store_unpin(slice.pin);
+    store_fixture_kill(&f);
+    char name[64];
+    (void)snprintf(name, sizeof name, "commitlog/%020d", FIXTURE_FILE_BYTES);
+    store_fixture_poke(&f, name, end - FIXTURE_FILE_BYTES, copy, len);
+    free(copy);
+    (void)reopen();
+    ck_assert_uint_eq(log_end(), end);
+    ck_assert_uint_eq(n_queued(), N_RECORDS);
+}
+END_TEST
+
+START_TEST(a_shorter_last_file_is_extended_and_cut)
+{
+    store_fixture_close(&f);
+    char name[64];
+    (void)snprintf(name, sizeof name, "commitlog/%020d", FIXTURE_FILE_BYTES);
+    char *path = tmpdir_path(f.root, name);
+    const struct store_appended *cut = &at[N_RECORDS - 1];
+    ck_assert_int_eq(truncate(path, (off_t)(cut->log_off + 500 - FIXTURE_FILE_BYTES)), 0);
+    free(path);
+    struct store_recovery r = reopen();
+    ck_assert_uint_eq(r.cut_bytes, 500);
+    ck_assert_uint_eq(log_end(), cut->log_off);
+    ck_assert_uint_eq(n_queued(), N_RECORDS - 1);
+}
+END_TEST
+
+START_TEST(a_checkpoint_that_lies_ahead_does_no_harm)
+{
+    static const uint8_t far[8] = {0, 0, 1};
+    store_fixture_kill(&f);
+    store_fixture_poke(&f, "checkpoint", 40, far, sizeof far);
+    (void)reopen();
+    ck_assert_uint_eq(n_queued(), N_RECORDS);
+    expect_all_but(-1);
+}
+END_TEST
+
+START_TEST(queues_without_a_log_are_emptied)
+{
+    store_fixture_close(&f);
+    tmpdir_remove(tmpdir_path(f.root, "commitlog"));
+    (void)reopen();
+    ck_assert_uint_eq(n_queued(), 0);
+    ck_assert_uint_eq(store_fixture_append(&f, "T", 0, "first").log_off, 0);
+}
+END_TEST
+
+START_TEST(a_search_finds_a_record_at_its_own_place_only)
+{
+    uint64_t found;
+    struct store_slice slice;
+    struct err e;
+    store_fixture_await(&f, "T", 0, N_RECORDS);
+    ck_assert_int_eq(store_get(f.store, span_str("T"), 0, 1, &slice, &e), 0);
+    uint64_t before = 50;
+    struct span bytes = span_of(slice.rec.raw.ptr - before, slice.rec.size + before);
+    ck_assert(recovery_find_record(bytes, slice.rec.log_off - before, &found));
+    ck_assert_uint_eq(found, before);
+    ck_assert(!recovery_find_record(bytes, slice.rec.log_off, &found));
+    bytes.len--;
+    ck_assert(!recovery_find_record(bytes, slice.rec.log_off - before, &found));
+    ck_assert(!recovery_find_record(span_of(bytes.ptr, 3), 0, &found));
+    store_unpin(slice.pin);
+}
+END_TEST
+
+static Suite *make_suite(void)
+{
+    Suite *s = suite_create("recovery");
+    TCase *tc = tcase_create("recovery");
+    tcase_add_checked_fixture(tc, set_up, tear_down);
+    tcase_add_test(tc, a_kill_after_the_checkpoint_walks_only_what_is_behind_it);
+    tcase_add_test(tc, a_kill_without_a_checkpoint_queues_everything_again);
+    tcase_add_test(tc, lost_queues_are_built_again);
+    tcase_add_test(tc, one_lost_queue_among_others_is_built_again);
+    tcase_add_test(tc, a_damaged_record_never_hides_those_behind_it);
+    tcase_add_test(tc, damage_up_to_the_end_of_a_file_does_not_hide_the_next);
+    tcase_add_test(tc, a_torn_last_record_is_cut_off);
+    tcase_add_test(tc, a_torn_end_after_a_clean_stop_is_cut_from_the_queue_too);
+    tcase_add_test(tc, garbage_behind_the_end_is_not_believed_and_goes);
+    tcase_add_test(tc, a_copy_of_a_record_elsewhere_is_not_believed);
+    tcase_add_test(tc, a_shorter_last_file_is_extended_and_cut);
+    tcase_add_test(tc, a_checkpoint_that_lies_ahead_does_no_harm);
+    tcase_add_test(tc, queues_without_a_log_are_emptied);
+    tcase_add_test(tc, a_search_finds_a_record_at_its_own_place_only);
+    suite_add_tcase(s, tc);
+    return s;
+}
+
+int main(void)
+{
+    return suite_run(make_suite());
+}
