@@ -138,6 +138,15 @@ void lease_queue_forget_below(struct lease_queue *q, uint64_t queue_off)
     trim(q);
 }
 
+void lease_queue_forget_from(struct lease_queue *q, uint64_t queue_off)
+{
+    while (q->n_slots > 0 && q->slots[q->first + q->n_slots - 1].queue_off >= queue_off) {
+        q->n_slots--;
+        q->n_acked -= q->slots[q->first + q->n_slots].is_acked;
+    }
+    trim(q);
+}
+
 void lease_queue_seek(struct lease_queue *q, uint64_t queue_off)
 {
     lease_queue_forget_below(q, UINT64_MAX);

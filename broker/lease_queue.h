@@ -76,6 +76,9 @@ struct lease_slot *lease_queue_pop(struct lease_queue *q, uint64_t now_ms);
 /* Forgets what is in flight below `queue_off`. */
 void lease_queue_forget_below(struct lease_queue *q, uint64_t queue_off);
 
+/* Forgets what is in flight at `queue_off` and above. */
+void lease_queue_forget_from(struct lease_queue *q, uint64_t queue_off);
+
 /* Moves the position and forgets all that is in flight. */
 void lease_queue_seek(struct lease_queue *q, uint64_t queue_off);
 

@@ -248,7 +248,7 @@ static int write_files(struct lease_table *t, const struct lease_file *file, str
     return rc;
 }
 
-static int save_locked(struct lease_table *t, struct err *e)
+static int write_leases(struct lease_table *t, struct err *e)
 {
     struct lease **leases;
     size_t n;
@@ -266,16 +266,65 @@ static int save_locked(struct lease_table *t, struct err *e)
     return rc;
 }
 
+int lease_save_locked(struct lease_table *t, struct err *e)
+{
+    lock_assert_held(&t->saving);
+    uint64_t n_changes = atomic_load_explicit(&t->n_changes, memory_order_acquire);
+    if (n_changes == t->n_saved)
+        return 0;
+    int rc = write_leases(t, e);
+    if (rc == 0)
+        t->n_saved = n_changes;
+    return rc;
+}
+
 int lease_save(struct lease_table *t, struct err *e)
 {
-    int rc = 0;
     lock_take(&t->saving);
-    uint64_t n_changes = atomic_load_explicit(&t->n_changes, memory_order_acquire);
-    if (n_changes != t->n_saved) {
-        rc = save_locked(t, e);
-        if (rc == 0)
-            t->n_saved = n_changes;
-    }
+    int rc = lease_save_locked(t, e);
     lock_drop(&t->saving);
     return rc < 0 ? err_wrap(e, "save positions") : 0;
+}
+
+/* ---- a store that ends earlier ---- */
+
+/* True: the queue's position was behind `end`. */
+static bool limit_queue(struct lease_queue *q, uint64_t end)
+{
+    if (q->position <= end)
+        return false;
+    lease_queue_forget_from(q, end);
+    q->position = end;
+    q->generation++;
+    return true;
+}
+
+static size_t limit_lease(struct lease *l, lease_end_fn end_of, void *arg)
+{
+    size_t n = 0;
+    lock_take(&l->lock);
+    for (size_t i = 0; i < l->n_queues; i++)
+        if (l->queues[i] != NULL)
+            n += limit_queue(l->queues[i], end_of(arg, l->topic, (int32_t)i));
+    if (n > 0)
+        lease_changed(l);
+    lock_drop(&l->lock);
+    return n;
+}
+
+int lease_limit(struct lease_table *t, lease_end_fn end_of, void *arg, size_t *ret_n, struct err *e)
+{
+    struct lease **leases;
+    size_t n_leases;
+    size_t n = 0;
+    int rc = lease_table_refs(t, &leases, &n_leases, e);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < n_leases; i++) {
+        n += limit_lease(leases[i], end_of, arg);
+        lease_unref(leases[i]);
+    }
+    free(leases);
+    *ret_n = n;
+    return 0;
 }

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
+
 struct lease *lease_ref(struct lease *l)
 {
     /* relaxed: the caller has a reference, so the count cannot reach zero meanwhile */
@@ -167,9 +169,10 @@ static bool is_key_named(const char *key, enum name_kind kind, struct span name)
     return span_equal(part, name);
 }
 
-static void drop_named(struct lease_table *t, enum name_kind kind, struct span name)
+/* Takes the leases out of the table and their offsets out of the document. */
+static void forget_named(struct lease_table *t, enum name_kind kind, struct span name)
 {
-    lock_take(&t->saving);
+    lock_assert_held(&t->saving);
     const char *key;
     json_t *value;
     void *next;
@@ -190,6 +193,17 @@ static void drop_named(struct lease_table *t, enum name_kind kind, struct span n
     lock_drop(&t->lock);
     /* release: as in lease_changed; a group known to the file alone has no lease to note it */
     (void)atomic_fetch_add_explicit(&t->n_changes, 1, memory_order_release);
+}
+
+/* Written at once: a position that came back after a crash would pass over the first messages of a
+ * topic made anew under that name. */
+static void drop_named(struct lease_table *t, enum name_kind kind, struct span name)
+{
+    struct err e;
+    lock_take(&t->saving);
+    forget_named(t, kind, name);
+    if (lease_save_locked(t, &e) < 0)
+        log_warn("forget positions: %s, trying again at the next saving", e.msg);
     lock_drop(&t->saving);
 }
 

@@ -60,6 +60,10 @@ int lease_queue_of(struct lease *l, int32_t queue_id, struct lease_queue **ret_q
 int lease_table_refs(struct lease_table *t, struct lease ***ret_leases, size_t *ret_n,
                      struct err *e) MUST_CHECK;
 
+/* Writes both files when something changed. Locks: LOCK_STATE is held; takes LOCK_LEASES,
+ * LOCK_LEASE. */
+int lease_save_locked(struct lease_table *t, struct err *e) MUST_CHECK;
+
 /* Notes that something is to be saved. Locks: LOCK_LEASE is held. */
 void lease_changed(struct lease *l);
 

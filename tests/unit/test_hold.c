@@ -10,8 +10,9 @@
 
 struct waiter {
     struct hold_entry entry;
-    int64_t wanted;     /* tag code; -1: any */
-    atomic_int n_woken; /* relaxed: read after joins or on the same thread */
+    int64_t wanted; /* tag code; -1: any */
+    atomic_int
+        n_woken; /* release in the wake, acquire in n_woken: the waiter is its owner's again */
 };
 
 static struct hold_table *table;
@@ -37,12 +38,12 @@ static bool matches(void *arg, int64_t tag_code)
 static void count_wake(void *arg)
 {
     struct waiter *w = arg;
-    (void)atomic_fetch_add_explicit(&w->n_woken, 1, memory_order_relaxed);
+    (void)atomic_fetch_add_explicit(&w->n_woken, 1, memory_order_release);
 }
 
 static int n_woken(struct waiter *w)
 {
-    return atomic_load_explicit(&w->n_woken, memory_order_relaxed);
+    return atomic_load_explicit(&w->n_woken, memory_order_acquire);
 }
 
 static void prepare(struct waiter *w, const char *group, const char *topic, int64_t wanted)

@@ -140,6 +140,70 @@ START_TEST(a_dropped_group_does_not_come_back_after_a_restart)
 }
 END_TEST
 
+START_TEST(a_dropped_group_is_gone_from_the_files_at_once)
+{
+    struct lease_entry got;
+    deliver(10, 1, &got);
+    save();
+    lease_drop_topic(table, span_str("t"));
+    reopen(LEASE_PLAIN);
+    ck_assert_uint_eq(progress().position, 0);
+}
+END_TEST
+
+START_TEST(a_drop_that_cannot_be_written_is_written_later)
+{
+    struct fault fault;
+    struct lease_entry got;
+    drop_all();
+    fault_init(&fault, io_posix());
+    open_table(&fault.io);
+    get(LEASE_PLAIN);
+    deliver(10, 1, &got);
+    save();
+    fault_arm(&fault, FAULT_WRITE, 1, EIO, FAULT_FROM_NOW);
+    lease_drop_group(table, span_str("g"));
+    fault_disarm(&fault);
+    save();
+    reopen(LEASE_PLAIN);
+    ck_assert_uint_eq(progress().position, 0);
+}
+END_TEST
+
+static uint64_t end_at(void *arg, struct span topic, int32_t queue_id)
+{
+    ck_assert(span_equal(topic, span_str("t")));
+    ck_assert_int_eq(queue_id, 0);
+    return *(const uint64_t *)arg;
+}
+
+static size_t limit(uint64_t end)
+{
+    size_t n;
+    ck_assert_int_eq(lease_limit(table, end_at, &end, &n, &e), 0);
+    lease_check(lease);
+    return n;
+}
+
+START_TEST(a_position_behind_the_end_of_the_store_is_taken_back)
+{
+    struct lease_entry got[4];
+    deliver(10, 4, got);
+    ck_assert_int_eq(ack(&got[2]), LEASE_OK);
+    ck_assert_uint_eq(limit(UINT64_MAX), 0);
+    ck_assert_uint_eq(limit(14), 0);
+    ck_assert_uint_eq(limit(11), 1);
+    ck_assert_uint_eq(progress().position, 11);
+    ck_assert_uint_eq(progress().n_in_flight, 1);
+    ck_assert_int_eq(ack(&got[3]), LEASE_EXPIRED);
+    ck_assert_int_eq(ack(&got[0]), LEASE_OK);
+    deliver(11, 2, got);
+    ck_assert_uint_eq(limit(0), 1);
+    ck_assert_uint_eq(progress().n_in_flight, 0);
+    ck_assert_uint_eq(progress().lowest, 0);
+}
+END_TEST
+
 START_TEST(a_dropped_topic_takes_only_its_own_offsets)
 {
     write_file("consumerOffset.json", "{\"offsetTable\":{\"t@g\":{0:17},\"u@g\":{0:3}}}");
@@ -229,6 +293,9 @@ static void add_saving_tests(Suite *suite)
     tcase_add_test(tc, a_damaged_lease_file_only_brings_messages_again);
     tcase_add_test(tc, damaged_offsets_without_a_copy_are_an_error);
     tcase_add_test(tc, a_dropped_group_does_not_come_back_after_a_restart);
+    tcase_add_test(tc, a_dropped_group_is_gone_from_the_files_at_once);
+    tcase_add_test(tc, a_drop_that_cannot_be_written_is_written_later);
+    tcase_add_test(tc, a_position_behind_the_end_of_the_store_is_taken_back);
     tcase_add_test(tc, a_dropped_topic_takes_only_its_own_offsets);
     tcase_add_test(tc, nothing_is_written_when_nothing_changed);
     tcase_add_test(tc, a_failure_at_any_call_of_a_save_leaves_old_or_new_leases);
