@@ -80,7 +80,7 @@ static int measure(struct broker *b, struct files *files, struct store_memory *r
     struct err e = {0};
     int rc = store_memory(ret_memory, &e);
     if (!rc)
-        rc = store_each_file_at(b->cfg.store_root, on_file, files, b->io, &e);
+        rc = store_each_file(b->store, on_file, files, &e);
     if (rc && !e.code)
         return status_set(st, CODE(TOO_MANY_REQUESTS), "no memory for the list of files");
     return rc ? status_of_err(st, &e) : 0;

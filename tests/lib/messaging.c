@@ -1,0 +1,342 @@
+/* The messaging service as a raw client sees it. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/lib/messaging.h"
+
+#include <check.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/io.h"
+
+static Google__Protobuf__Duration duration(int64_t ms)
+{
+    Google__Protobuf__Duration d = GOOGLE__PROTOBUF__DURATION__INIT;
+    d.seconds = ms / 1000;
+    d.nanos = (int32_t)(ms % 1000) * 1000000;
+    return d;
+}
+
+static V2(Resource) resource(const char *name)
+{
+    V2(Resource) r = APACHE__ROCKETMQ__V2__RESOURCE__INIT;
+    r.name = (char *)name;
+    return r;
+}
+
+static struct span pack(const ProtobufCMessage *message)
+{
+    struct err e;
+    uint8_t *buf = NULL;
+    size_t len = 0;
+    ck_assert_int_eq(proto_pack(message, &buf, &len, &e), 0);
+    return span_of(buf, len);
+}
+
+static void *unpack(const ProtobufCMessageDescriptor *type, struct span bytes)
+{
+    struct err e = {0};
+    ProtobufCMessage *message = NULL;
+    int rc = proto_unpack(type, &bytes, 1, /* max_bytes = */ 64 * 1024 * 1024, &message, &e);
+    ck_assert_msg(rc == 0, "unpack a reply: %s", e.msg);
+    return message;
+}
+
+struct client *messaging_connect(const char *endpoint, const char *client_id)
+{
+    struct err e = {0};
+    struct client *c = NULL;
+    struct client_options opt = {.endpoint = endpoint, .client_id = client_id};
+    ck_assert_msg(client_open(&c, &opt, &e) == 0, "%s", e.msg);
+    return c;
+}
+
+void *messaging_call(struct client *c, const char *path, const ProtobufCMessage *request,
+                     const ProtobufCMessageDescriptor *reply_type)
+{
+    struct err e = {0};
+    uint8_t *reply = NULL;
+    size_t len = 0;
+    struct span bytes = pack(request);
+    int rc = client_call(c, path, bytes, MESSAGING_CALL_MS, &reply, &len, &e);
+    ck_assert_msg(rc == 0, "%s: %s", path, e.msg);
+    void *message = unpack(reply_type, span_of(reply, len));
+    free((void *)bytes.ptr);
+    free(reply);
+    return message;
+}
+
+void messaging_free(void *message)
+{
+    protobuf_c_message_free_unpacked(message, NULL);
+}
+
+/* ---- topics ---- */
+
+void messaging_create_topic(struct client *c, const char *name, Sluice__V1__TopicType type,
+                            int queues)
+{
+    Sluice__V1__Topic topic = SLUICE__V1__TOPIC__INIT;
+    Sluice__V1__CreateTopicRequest req = SLUICE__V1__CREATE_TOPIC_REQUEST__INIT;
+    topic.name = (char *)name;
+    topic.type = type;
+    topic.read_queues = queues;
+    req.topic = &topic;
+    Sluice__V1__CreateTopicResponse *reply = messaging_call(
+        c, PROTO_CREATE_TOPIC, &req.base, &sluice__v1__create_topic_response__descriptor);
+    ck_assert_msg(reply->code == CODE(OK), "%s", reply->message);
+    messaging_free(reply);
+}
+
+void messaging_create_group(struct client *c, const char *name, bool fifo, int max_attempts)
+{
+    Sluice__V1__Group group = SLUICE__V1__GROUP__INIT;
+    Sluice__V1__CreateGroupRequest req = SLUICE__V1__CREATE_GROUP_REQUEST__INIT;
+    group.name = (char *)name;
+    group.fifo = fifo;
+    group.max_attempts = max_attempts;
+    req.group = &group;
+    Sluice__V1__CreateGroupResponse *reply = messaging_call(
+        c, PROTO_CREATE_GROUP, &req.base, &sluice__v1__create_group_response__descriptor);
+    ck_assert_msg(reply->code == CODE(OK), "%s", reply->message);
+    messaging_free(reply);
+}
+
+/* ---- sending ---- */
+
+enum { PROPERTIES_MAX = 200 };
+
+/* One message in generated form, with what it points to. */
+struct outgoing {
+    V2(Message__UserPropertiesEntry) properties[PROPERTIES_MAX];
+    V2(Message__UserPropertiesEntry) *property_list[PROPERTIES_MAX];
+    char keys[PROPERTIES_MAX][8];
+    V2(Message) message;
+    V2(Message) *pointer;
+    V2(Resource) topic;
+    V2(SystemProperties) system;
+    char id[32];
+};
+
+static V2(MessageType) type_of(const struct messaging_message *m)
+{
+    if (m->type)
+        return m->type;
+    return m->group ? APACHE__ROCKETMQ__V2__MESSAGE_TYPE__FIFO
+                    : APACHE__ROCKETMQ__V2__MESSAGE_TYPE__NORMAL;
+}
+
+static void fill_properties(struct outgoing *o, size_t n)
+{
+    ck_assert_uint_le(n, PROPERTIES_MAX);
+    for (size_t i = 0; i < n; i++) {
+        (void)snprintf(o->keys[i], sizeof o->keys[i], "p%zu", i);
+        o->properties[i] = (V2(Message__UserPropertiesEntry))
+            APACHE__ROCKETMQ__V2__MESSAGE__USER_PROPERTIES_ENTRY__INIT;
+        o->properties[i].key = o->keys[i];
+        o->properties[i].value = (char *)"v";
+        o->property_list[i] = &o->properties[i];
+    }
+    o->message.user_properties = o->property_list;
+    o->message.n_user_properties = n;
+}
+
+static void fill(struct outgoing *o, const struct messaging_message *m)
+{
+    static unsigned next_id;
+    V2(SystemProperties) *s = &o->system;
+    *s = (V2(SystemProperties))APACHE__ROCKETMQ__V2__SYSTEM_PROPERTIES__INIT;
+    o->message = (V2(Message))APACHE__ROCKETMQ__V2__MESSAGE__INIT;
+    o->pointer = &o->message;
+    o->topic = resource(m->topic);
+    (void)snprintf(o->id, sizeof o->id, "TEST%08X", next_id++);
+    s->message_id = m->id ? (char *)m->id : o->id;
+    s->message_type = type_of(m);
+    s->body_encoding = APACHE__ROCKETMQ__V2__ENCODING__IDENTITY;
+    if (m->tag) {
+        s->_tag_case = APACHE__ROCKETMQ__V2__SYSTEM_PROPERTIES___TAG_TAG;
+        s->tag = (char *)m->tag;
+    }
+    if (m->group) {
+        s->_message_group_case =
+            APACHE__ROCKETMQ__V2__SYSTEM_PROPERTIES___MESSAGE_GROUP_MESSAGE_GROUP;
+        s->message_group = (char *)m->group;
+    }
+    fill_properties(o, m->n_properties);
+    o->message.topic = &o->topic;
+    o->message.system_properties = s;
+    o->message.body.data = (uint8_t *)m->body;
+    o->message.body.len = m->body_len || !m->body ? m->body_len : strlen(m->body);
+}
+
+V2(SendMessageResponse) *messaging_send(struct client *c, const struct messaging_message *messages,
+                                        size_t n)
+{
+    struct outgoing *all = calloc(n + 1, sizeof all[0]);
+    V2(Message) **list = calloc(n + 1, sizeof(V2(Message) *));
+    V2(SendMessageRequest) req = APACHE__ROCKETMQ__V2__SEND_MESSAGE_REQUEST__INIT;
+    for (size_t i = 0; i < n; i++) {
+        fill(&all[i], &messages[i]);
+        list[i] = all[i].pointer;
+    }
+    req.messages = list;
+    req.n_messages = n;
+    V2(SendMessageResponse) *reply = messaging_call(
+        c, PROTO_SEND_MESSAGE, &req.base, &apache__rocketmq__v2__send_message_response__descriptor);
+    free(list);
+    free(all);
+    return reply;
+}
+
+void messaging_send_ok(struct client *c, const char *topic, const char *tag, const char *body)
+{
+    struct messaging_message m = {.topic = topic, .tag = tag, .body = body};
+    V2(SendMessageResponse) *reply = messaging_send(c, &m, 1);
+    ck_assert_msg(reply->status->code == CODE(OK), "%s", reply->status->message);
+    messaging_free(reply);
+}
+
+/* ---- receiving ---- */
+
+struct client_stream *messaging_receive_start(struct client *c, const struct messaging_receive *r)
+{
+    struct err e = {0};
+    struct client_stream *s = NULL;
+    V2(Resource) topic = resource(r->topic), group = resource(r->group);
+    V2(MessageQueue) queue = APACHE__ROCKETMQ__V2__MESSAGE_QUEUE__INIT;
+    V2(FilterExpression) filter = APACHE__ROCKETMQ__V2__FILTER_EXPRESSION__INIT;
+    V2(ReceiveMessageRequest) req = APACHE__ROCKETMQ__V2__RECEIVE_MESSAGE_REQUEST__INIT;
+    Google__Protobuf__Duration invisible = duration(r->invisible_ms);
+    Google__Protobuf__Duration polling = duration(r->polling_ms);
+    queue.topic = &topic;
+    filter.type = APACHE__ROCKETMQ__V2__FILTER_TYPE__TAG;
+    filter.expression = (char *)(r->filter ? r->filter : "*");
+    req.group = &group;
+    req.message_queue = &queue;
+    req.filter_expression = &filter;
+    req.batch_size = r->batch ? r->batch : 32;
+    req.auto_renew = r->auto_renew;
+    if (r->invisible_ms) {
+        req._invisible_duration_case =
+            APACHE__ROCKETMQ__V2__RECEIVE_MESSAGE_REQUEST___INVISIBLE_DURATION_INVISIBLE_DURATION;
+        req.invisible_duration = &invisible;
+    }
+    if (r->polling_ms >= 0) {
+        req._long_polling_timeout_case =
+            APACHE__ROCKETMQ__V2__RECEIVE_MESSAGE_REQUEST___LONG_POLLING_TIMEOUT_LONG_POLLING_TIMEOUT;
+        req.long_polling_timeout = &polling;
+    }
+    if (r->attempt_id) {
+        req._attempt_id_case =
+            APACHE__ROCKETMQ__V2__RECEIVE_MESSAGE_REQUEST___ATTEMPT_ID_ATTEMPT_ID;
+        req.attempt_id = (char *)r->attempt_id;
+    }
+    struct span bytes = pack(&req.base);
+    uint64_t timeout_ms = r->timeout_ms ? r->timeout_ms : (uint64_t)r->polling_ms + 5000;
+    ck_assert_int_eq(client_stream_open(&s, c, PROTO_RECEIVE_MESSAGE, timeout_ms, &e), 0);
+    ck_assert_int_eq(client_stream_send(s, bytes, &e), 0);
+    ck_assert_int_eq(client_stream_half_close(s, &e), 0);
+    free((void *)bytes.ptr);
+    return s;
+}
+
+static void take(struct messaging_batch *b, V2(ReceiveMessageResponse) *r)
+{
+    ck_assert_msg(!b->has_time, "something came after the delivery timestamp");
+    if (r->content_case == APACHE__ROCKETMQ__V2__RECEIVE_MESSAGE_RESPONSE__CONTENT_STATUS) {
+        ck_assert_msg(b->code == 0, "two statuses came");
+        b->code = (int32_t)r->status->code;
+        (void)snprintf(b->text, sizeof b->text, "%s", r->status->message);
+    } else if (r->content_case == APACHE__ROCKETMQ__V2__RECEIVE_MESSAGE_RESPONSE__CONTENT_MESSAGE) {
+        ck_assert_msg(b->code == CODE(OK), "a message came before the status");
+        ck_assert_uint_lt(b->n, MESSAGING_BATCH_MAX);
+        b->messages[b->n++] = r;
+        return;
+    } else {
+        b->has_time = true;
+    }
+    messaging_free(r);
+}
+
+void messaging_receive_end(struct client_stream *s, struct messaging_batch *ret)
+{
+    struct io *io = io_posix();
+    uint64_t started_ns = io->mono_ns(io);
+    struct span bytes;
+    enum client_next next;
+    *ret = (struct messaging_batch){0};
+    while ((next = client_stream_next(s, MESSAGING_CALL_MS, &bytes)) == CLIENT_MESSAGE)
+        take(ret, unpack(&apache__rocketmq__v2__receive_message_response__descriptor, bytes));
+    ck_assert_msg(next == CLIENT_ENDED, "the receive does not end");
+    ret->end_status = client_stream_status(s, /* ret_text = */ NULL);
+    ret->took_ms = (io->mono_ns(io) - started_ns) / 1000000;
+    client_stream_close(s);
+}
+
+void messaging_receive(struct client *c, const struct messaging_receive *r,
+                       struct messaging_batch *ret)
+{
+    messaging_receive_end(messaging_receive_start(c, r), ret);
+}
+
+void messaging_batch_free(struct messaging_batch *b)
+{
+    for (size_t i = 0; i < b->n; i++)
+        messaging_free(b->messages[i]);
+    b->n = 0;
+}
+
+const V2(Message) *messaging_at(const struct messaging_batch *b, size_t i)
+{
+    ck_assert_uint_lt(i, b->n);
+    return b->messages[i]->message;
+}
+
+bool messaging_body_is(const V2(Message) *m, const char *text)
+{
+    return m->body.len == strlen(text) && memcmp(m->body.data, text, m->body.len) == 0;
+}
+
+/* ---- what becomes of a delivery ---- */
+
+int32_t messaging_ack(struct client *c, const char *topic, const char *group, const char *handle)
+{
+    V2(Resource) t = resource(topic), g = resource(group);
+    V2(AckMessageEntry) entry = APACHE__ROCKETMQ__V2__ACK_MESSAGE_ENTRY__INIT;
+    V2(AckMessageEntry) *entries[] = {&entry};
+    V2(AckMessageRequest) req = APACHE__ROCKETMQ__V2__ACK_MESSAGE_REQUEST__INIT;
+    entry.receipt_handle = (char *)handle;
+    req.topic = &t;
+    req.group = &g;
+    req.entries = entries;
+    req.n_entries = 1;
+    V2(AckMessageResponse) *reply = messaging_call(
+        c, PROTO_ACK_MESSAGE, &req.base, &apache__rocketmq__v2__ack_message_response__descriptor);
+    int32_t code = (int32_t)reply->status->code;
+    ck_assert_uint_eq(reply->n_entries, 1);
+    ck_assert_int_eq(reply->entries[0]->status->code, reply->status->code);
+    messaging_free(reply);
+    return code;
+}
+
+int32_t messaging_change(struct client *c, const char *topic, const char *group, const char *handle,
+                         int64_t invisible_ms, char ret_handle[256])
+{
+    V2(Resource) t = resource(topic), g = resource(group);
+    Google__Protobuf__Duration invisible = duration(invisible_ms);
+    V2(ChangeInvisibleDurationRequest) req =
+        APACHE__ROCKETMQ__V2__CHANGE_INVISIBLE_DURATION_REQUEST__INIT;
+    req.topic = &t;
+    req.group = &g;
+    req.receipt_handle = (char *)handle;
+    req.invisible_duration = &invisible;
+    V2(ChangeInvisibleDurationResponse) *reply =
+        messaging_call(c, PROTO_CHANGE_INVISIBLE, &req.base,
+                       &apache__rocketmq__v2__change_invisible_duration_response__descriptor);
+    int32_t code = (int32_t)reply->status->code;
+    if (ret_handle)
+        (void)snprintf(ret_handle, 256, "%s", reply->receipt_handle);
+    messaging_free(reply);
+    return code;
+}

@@ -1,0 +1,105 @@
+/* The messaging service as a raw client sees it: one call a function, replies as generated
+ * messages. A failure of the transport fails the test. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TESTS_LIB_MESSAGING_H
+#define TESTS_LIB_MESSAGING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/proto.h"
+#include "tools/client.h"
+
+#define V2(name) Apache__Rocketmq__V2__##name
+#define CODE(name) APACHE__ROCKETMQ__V2__CODE__##name
+
+enum { MESSAGING_CALL_MS = 30000, MESSAGING_BATCH_MAX = 64 };
+
+/* Connects; closed with client_close. */
+struct client *messaging_connect(const char *endpoint, const char *client_id);
+
+/* A unary call: the reply, freed with messaging_free. */
+void *messaging_call(struct client *c, const char *path, const ProtobufCMessage *request,
+                     const ProtobufCMessageDescriptor *reply_type);
+
+void messaging_free(void *message); /* NULL is fine */
+
+/* ---- topics ---- */
+
+void messaging_create_topic(struct client *c, const char *name, Sluice__V1__TopicType type,
+                            int queues);
+void messaging_create_group(struct client *c, const char *name, bool fifo, int max_attempts);
+
+/* ---- sending ---- */
+
+/* A message to be sent; zero is absent. */
+struct messaging_message {
+    const char *topic;
+    const char *tag;
+    const char *group; /* message group */
+    const char *id;    /* NULL: one is made */
+    const char *body;
+    size_t body_len;      /* 0: strlen(body) */
+    size_t n_properties;  /* user properties p0, p1, ... of value "v" */
+    V2(MessageType) type; /* 0: NORMAL, or FIFO with a group */
+};
+
+/* Sends `n` messages in one request. */
+V2(SendMessageResponse) *messaging_send(struct client *c, const struct messaging_message *messages,
+                                        size_t n);
+
+/* Sends one that must be accepted. */
+void messaging_send_ok(struct client *c, const char *topic, const char *tag, const char *body);
+
+/* ---- receiving ---- */
+
+struct messaging_receive {
+    const char *topic;
+    const char *group;
+    const char *filter;   /* NULL: everything */
+    int batch;            /* 0: 32 */
+    int64_t invisible_ms; /* 0: absent */
+    int64_t polling_ms;   /* negative: absent */
+    bool auto_renew;
+    const char *attempt_id; /* NULL: absent */
+    uint64_t timeout_ms;    /* the client's deadline; 0: polling + 5 s */
+};
+
+/* What one receive brought. */
+struct messaging_batch {
+    int32_t code;
+    char text[512];
+    V2(ReceiveMessageResponse) *messages[MESSAGING_BATCH_MAX]; /* each holds a message */
+    size_t n;
+    bool has_time;  /* the delivery timestamp came last */
+    int end_status; /* gRPC's */
+    uint64_t took_ms;
+};
+
+/* Starts a receive; its end is messaging_receive_end's. */
+struct client_stream *messaging_receive_start(struct client *c, const struct messaging_receive *r);
+
+void messaging_receive_end(struct client_stream *s, struct messaging_batch *ret);
+
+/* Both. */
+void messaging_receive(struct client *c, const struct messaging_receive *r,
+                       struct messaging_batch *ret);
+
+void messaging_batch_free(struct messaging_batch *b);
+
+/* The i-th message. */
+const V2(Message) *messaging_at(const struct messaging_batch *b, size_t i);
+
+/* Whether its body is this text. */
+bool messaging_body_is(const V2(Message) *m, const char *text);
+
+/* ---- what becomes of a delivery: the entry's code ---- */
+
+int32_t messaging_ack(struct client *c, const char *topic, const char *group, const char *handle);
+
+/* `ret_handle` (may be NULL) receives the new handle. */
+int32_t messaging_change(struct client *c, const char *topic, const char *group, const char *handle,
+                         int64_t invisible_ms, char ret_handle[256]);
+
+#endif
