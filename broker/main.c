@@ -14,12 +14,12 @@
 enum { EXIT_USAGE = 2 };
 
 static const char help[] =
-    "usage: sluiced --store DIR [--listen HOST:PORT] [-c broker.conf] [--set option=value]...\n"
+    "usage: sluiced [--store DIR] [--listen HOST:PORT] [-c broker.conf] [--set option=value]...\n"
     "\n"
     "Serves a store over gRPC until SIGTERM or SIGINT. Prints 'ready on HOST:PORT' once it does.\n"
     "\n"
-    "  --store DIR            where messages are kept; made when absent (storePathRootDir)\n"
-    "  --listen HOST:PORT     where to serve; port 0 picks a free one (listen)\n"
+    "  --store DIR            where messages are kept; made when absent (storePathRootDir: store)\n"
+    "  --listen HOST:PORT     where to serve; port 0 picks one (listen: 127.0.0.1:8081)\n"
     "  -c, --config FILE      read options, one 'option=value' a line; RocketMQ's names work\n"
     "  --set option=value     set one option; wins over the file\n"
     "  --print-config-doc     print the manual of all options and exit\n"
@@ -119,6 +119,15 @@ static int set_option(struct config *cfg, const char *flag, const char *name, co
     return usage_error(flag, e.msg);
 }
 
+/* An address that cannot be one is a mistake in usage, whoever else may set it. */
+static int check_listen(const struct config *cfg)
+{
+    struct err e;
+    char host[CONFIG_TEXT_BYTES];
+    uint16_t port;
+    return config_listen(cfg, host, &port, &e) ? usage_error("--listen", e.msg) : -1;
+}
+
 static int configure(struct config *cfg, const struct arguments *args, struct io *io)
 {
     struct err e;
@@ -133,10 +142,10 @@ static int configure(struct config *cfg, const struct arguments *args, struct io
     for (size_t i = 0; status < 0 && i < args->n_sets; i++)
         if (config_set(cfg, args->sets[i], &e))
             status = usage_error("--set", e.msg);
+    if (status < 0)
+        status = check_listen(cfg);
     if (status >= 0)
         return status;
-    if (cfg->store_root[0] == '\0')
-        return usage_error("--store", "is missing, and no file sets storePathRootDir");
     if (config_check(cfg, &e) == 0)
         return -1;
     (void)fprintf(stderr, "sluiced: %s\n", e.msg);

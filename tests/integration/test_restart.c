@@ -1,0 +1,182 @@
+/* What survives a clean stop and a kill: topics, groups, positions, deliveries in flight. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/lib/broker_child.h"
+#include "tests/lib/messaging.h"
+#include "tests/lib/suite.h"
+#include "tests/lib/tmpdir.h"
+
+enum { SAVED_WITHIN_MS = 2000 };
+
+static struct {
+    struct broker_child broker;
+    struct client *client;
+    char *store;
+} f;
+
+static void start(void)
+{
+    static const char *const args[] = {
+        "--set", "minInvisibleTimeMillis=500",       "--set", "minLongPollingMillis=500",
+        "--set", "flushConsumerOffsetInterval=1000", NULL};
+    broker_child_start(&f.broker, f.store, args);
+    f.client = messaging_connect(f.broker.endpoint, "c");
+}
+
+static void setup(void)
+{
+    f.store = tmpdir_make();
+    start();
+    messaging_create_topic(f.client, "T", SLUICE__V1__TOPIC_TYPE__TOPIC_NORMAL, 4);
+}
+
+static void teardown(void)
+{
+    client_close(f.client);
+    ck_assert_int_eq(broker_child_stop(&f.broker), 0);
+    tmpdir_remove(f.store);
+}
+
+static void restart(void)
+{
+    client_close(f.client);
+    ck_assert_int_eq(broker_child_stop(&f.broker), 0);
+    start();
+}
+
+static void crash(void)
+{
+    client_close(f.client);
+    broker_child_kill(&f.broker);
+    start();
+}
+
+static const struct messaging_receive plain = {
+    .topic = "T", .group = "G", .batch = 1, .invisible_ms = 60000, .polling_ms = 5000};
+
+static void receive_one(const char *body, int attempt, char handle[256])
+{
+    struct messaging_batch b;
+    messaging_receive(f.client, &plain, &b);
+    const V2(Message) *m = messaging_at(&b, 0);
+    ck_assert(messaging_body_is(m, body));
+    ck_assert_int_eq(m->system_properties->delivery_attempt, attempt);
+    (void)snprintf(handle, 256, "%s", m->system_properties->receipt_handle);
+    messaging_batch_free(&b);
+}
+
+static void expect_nothing(uint64_t for_ms)
+{
+    struct messaging_batch b;
+    struct messaging_receive r = plain;
+    r.polling_ms = (int64_t)for_ms;
+    messaging_receive(f.client, &r, &b);
+    ck_assert_int_eq(b.code, CODE(MESSAGE_NOT_FOUND));
+}
+
+START_TEST(a_stop_keeps_messages_topics_and_the_position)
+{
+    char handle[256];
+    messaging_send_ok(f.client, "T", NULL, "first");
+    receive_one("first", 1, handle);
+    ck_assert_int_eq(messaging_ack(f.client, "T", "G", handle), CODE(OK));
+    messaging_send_ok(f.client, "T", NULL, "second");
+    restart();
+    receive_one("second", 1, handle);
+    expect_nothing(600);
+}
+END_TEST
+
+START_TEST(a_handle_given_out_before_a_stop_is_good_after_it)
+{
+    char handle[256];
+    messaging_send_ok(f.client, "T", NULL, "x");
+    receive_one("x", 1, handle);
+    restart();
+    expect_nothing(600); /* still in flight */
+    ck_assert_int_eq(messaging_ack(f.client, "T", "G", handle), CODE(OK));
+}
+END_TEST
+
+START_TEST(attempts_are_counted_across_a_stop)
+{
+    char handle[256];
+    messaging_send_ok(f.client, "T", NULL, "x");
+    receive_one("x", 1, handle);
+    ck_assert_int_eq(messaging_change(f.client, "T", "G", handle, 0, NULL), CODE(OK));
+    restart();
+    receive_one("x", 2, handle);
+}
+END_TEST
+
+START_TEST(a_group_made_on_first_use_is_there_after_a_stop)
+{
+    char handle[256];
+    Sluice__V1__GetGroupRequest req = SLUICE__V1__GET_GROUP_REQUEST__INIT;
+    messaging_send_ok(f.client, "T", NULL, "x");
+    receive_one("x", 1, handle);
+    restart();
+    req.name = (char *)"G";
+    Sluice__V1__GetGroupResponse *reply = messaging_call(
+        f.client, PROTO_GET_GROUP, &req.base, &sluice__v1__get_group_response__descriptor);
+    ck_assert_int_eq(reply->code, CODE(OK));
+    ck_assert_uint_eq(reply->n_queues, 4);
+    messaging_free(reply);
+}
+END_TEST
+
+START_TEST(acknowledged_sends_survive_a_kill)
+{
+    char handle[256], body[16];
+    for (int i = 0; i < 50; i++) {
+        (void)snprintf(body, sizeof body, "m%d", i);
+        messaging_send_ok(f.client, "T", NULL, body);
+    }
+    crash();
+    struct messaging_receive r = plain;
+    struct messaging_batch b;
+    size_t n = 0;
+    r.batch = 32;
+    while (n < 50) {
+        messaging_receive(f.client, &r, &b);
+        ck_assert_msg(b.n > 0, "only %zu of 50 came", n);
+        n += b.n;
+        messaging_batch_free(&b);
+    }
+    ck_assert_uint_eq(n, 50);
+    messaging_send_ok(f.client, "T", NULL, "after");
+    receive_one("after", 1, handle);
+}
+END_TEST
+
+START_TEST(positions_saved_before_a_kill_are_kept)
+{
+    char handle[256];
+    messaging_send_ok(f.client, "T", NULL, "first");
+    receive_one("first", 1, handle);
+    ck_assert_int_eq(messaging_ack(f.client, "T", "G", handle), CODE(OK));
+    expect_nothing(SAVED_WITHIN_MS); /* the save interval goes by */
+    messaging_send_ok(f.client, "T", NULL, "second");
+    crash();
+    receive_one("second", 1, handle);
+    expect_nothing(600);
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+    Suite *suite = suite_create("restart");
+    TCase *tc = tcase_create("restart");
+    broker_child_use(argc > 1 ? argv[1] : NULL);
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, a_stop_keeps_messages_topics_and_the_position);
+    tcase_add_test(tc, a_handle_given_out_before_a_stop_is_good_after_it);
+    tcase_add_test(tc, attempts_are_counted_across_a_stop);
+    tcase_add_test(tc, a_group_made_on_first_use_is_there_after_a_stop);
+    tcase_add_test(tc, acknowledged_sends_survive_a_kill);
+    tcase_add_test(tc, positions_saved_before_a_kill_are_kept);
+    suite_add_tcase(suite, tc);
+    return suite_run(suite);
+}

@@ -1,0 +1,235 @@
+/* sluiced's command line, and what can stop a start: one clear line each. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/lib/broker_child.h"
+#include "tests/lib/messaging.h"
+#include "tests/lib/suite.h"
+#include "tests/lib/tmpdir.h"
+
+static struct {
+    char *store;
+    struct broker_run run;
+} f;
+
+static void setup(void)
+{
+    f.store = tmpdir_make();
+}
+
+static void teardown(void)
+{
+    tmpdir_remove(f.store);
+}
+
+/* Standard error without log lines: it must be one line that holds `text`. */
+static void expect_one_line(const char *text)
+{
+    size_t n = 0;
+    char *rest = NULL;
+    for (char *line = strtok_r(f.run.err, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        if (strstr(line, "Z INFO "))
+            continue;
+        ck_assert_msg(strstr(line, text) != NULL, "'%s' is not in '%s'", text, line);
+        n++;
+    }
+    ck_assert_uint_eq(n, 1);
+}
+
+static void run(int status, const char *const *args)
+{
+    broker_child_run(args, &f.run);
+    ck_assert_msg(f.run.status == status, "status %d, not %d: %s", f.run.status, status, f.run.err);
+}
+
+/* A start on the store of this test that must fail. */
+static void expect_failure(const char *text)
+{
+    const char *const args[] = {"--store",     f.store, "--listen",
+                                "127.0.0.1:0", "--set", "mappedFileSizeCommitLog=33554432",
+                                NULL};
+    run(1, args);
+    expect_one_line(text);
+    ck_assert_str_eq(f.run.out, "");
+}
+
+/* ---- the command line ---- */
+
+START_TEST(help_goes_to_stdout)
+{
+    const char *const args[] = {"--help", NULL};
+    run(0, args);
+    ck_assert_ptr_nonnull(strstr(f.run.out, "--store DIR"));
+    ck_assert_str_eq(f.run.err, "");
+}
+END_TEST
+
+START_TEST(a_mistake_is_one_line_that_names_the_option)
+{
+    static const struct {
+        const char *args[4];
+        const char *text;
+    } cases[] = {
+        {{"--nonsense", NULL}, "--nonsense"},
+        {{"--store", NULL}, "--store"},
+        {{"--listen", NULL}, "--listen"},
+        {{"--store", "x", "stray", NULL}, "stray"},
+        {{"--store=x", "--listen", "nowhere", NULL}, "listen"},
+        {{"--store=x", "--set", "flushIntervalCommitLog", NULL}, "flushIntervalCommitLog"},
+        {{"--store=x", "--set", "flushIntervalCommitLog=soon", NULL}, "flushIntervalCommitLog"},
+        {{"--store=x", "--set", "noSuchOption=1", NULL}, "noSuchOption"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        run(2, cases[i].args);
+        expect_one_line(cases[i].text);
+    }
+}
+END_TEST
+
+START_TEST(a_missing_configuration_file_is_named)
+{
+    const char *const args[] = {"--store", f.store, "-c", "/nowhere/broker.conf", NULL};
+    run(1, args);
+    expect_one_line("/nowhere/broker.conf");
+}
+END_TEST
+
+START_TEST(a_configuration_file_is_read)
+{
+    struct broker_child broker;
+    char *path = tmpdir_path(f.store, "broker.conf");
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_gt(fprintf(file, "autoCreateTopicEnable=true\nbrokerName=sluice-7\n"), 0);
+    ck_assert_int_eq(fclose(file), 0);
+    const char *const args[] = {"-c", path, NULL};
+    broker_child_start(&broker, f.store, args);
+    struct client *client = messaging_connect(broker.endpoint, "c");
+    messaging_send_ok(client, "MadeOnFirstUse", NULL, "x");
+    client_close(client);
+    ck_assert_int_eq(broker_child_stop(&broker), 0);
+    free(path);
+}
+END_TEST
+
+START_TEST(sigterm_ends_it_with_0_even_while_clients_wait)
+{
+    struct broker_child broker;
+    struct messaging_batch b;
+    struct messaging_receive r = {
+        .topic = "T", .group = "G", .invisible_ms = 10000, .polling_ms = 20000};
+    broker_child_start(&broker, f.store, /* args = */ NULL);
+    struct client *client = messaging_connect(broker.endpoint, "c");
+    messaging_create_topic(client, "T", SLUICE__V1__TOPIC_TYPE__TOPIC_NORMAL, 1);
+    struct client_stream *waiting = messaging_receive_start(client, &r);
+    messaging_send_ok(client, "T", NULL, "x"); /* a whole call later the receive is there too */
+    messaging_receive_end(waiting, &b);
+    messaging_batch_free(&b);
+    waiting = messaging_receive_start(client, &r);
+    messaging_create_topic(client, "T", SLUICE__V1__TOPIC_TYPE__TOPIC_NORMAL, 1);
+    ck_assert_int_eq(broker_child_stop(&broker), 0);
+    messaging_receive_end(waiting, &b);
+    ck_assert_uint_eq(b.n, 0);
+    client_close(client);
+}
+END_TEST
+
+/* ---- what can stop a start ---- */
+
+START_TEST(a_store_in_use_is_named)
+{
+    struct broker_child broker;
+    broker_child_start(&broker, f.store, /* args = */ NULL);
+    expect_failure(f.store);
+    ck_assert_int_eq(broker_child_stop(&broker), 0);
+}
+END_TEST
+
+START_TEST(a_port_in_use_is_named)
+{
+    struct broker_child broker;
+    char *other = tmpdir_make();
+    broker_child_start(&broker, f.store, /* args = */ NULL);
+    const char *const args[] = {
+        "--store", other, "--listen", broker.endpoint, "--set", "mappedFileSizeCommitLog=33554432",
+        NULL};
+    run(1, args);
+    expect_one_line(broker.endpoint);
+    ck_assert_int_eq(broker_child_stop(&broker), 0);
+    tmpdir_remove(other);
+}
+END_TEST
+
+static void put_file(const char *folder, const char *name, const char *text)
+{
+    char *path = tmpdir_path(f.store, folder);
+    (void)mkdir(path, 0755); /* it may be there */
+    char *file_path = tmpdir_path(path, name);
+    int fd = open(file_path, O_CREAT | O_WRONLY | O_TRUNC, 0644);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    (void)close(fd);
+    free(file_path);
+    free(path);
+}
+
+START_TEST(a_foreign_file_among_the_log_files_is_named)
+{
+    put_file("commitlog", "notes.txt", "not a log file");
+    expect_failure("notes.txt");
+}
+END_TEST
+
+START_TEST(a_log_file_of_another_length_is_named)
+{
+    put_file("commitlog", "00000000000000000000", "");
+    char *path = tmpdir_path(f.store, "commitlog/00000000000000000000");
+    ck_assert_int_eq(truncate(path, 2 * 33554432), 0);
+    free(path);
+    expect_failure("00000000000000000000");
+}
+END_TEST
+
+START_TEST(damaged_topics_are_named)
+{
+    put_file("config", "topics.json", "{ not json");
+    expect_failure("topics.json");
+}
+END_TEST
+
+START_TEST(a_store_path_that_is_a_file_is_named)
+{
+    put_file(".", "file", "x");
+    char *path = tmpdir_path(f.store, "file");
+    const char *const args[] = {"--store", path, "--listen", "127.0.0.1:0", NULL};
+    run(1, args);
+    expect_one_line(path);
+    free(path);
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+    Suite *suite = suite_create("start");
+    TCase *tc = tcase_create("start");
+    broker_child_use(argc > 1 ? argv[1] : NULL);
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, help_goes_to_stdout);
+    tcase_add_test(tc, a_mistake_is_one_line_that_names_the_option);
+    tcase_add_test(tc, a_missing_configuration_file_is_named);
+    tcase_add_test(tc, a_configuration_file_is_read);
+    tcase_add_test(tc, sigterm_ends_it_with_0_even_while_clients_wait);
+    tcase_add_test(tc, a_store_in_use_is_named);
+    tcase_add_test(tc, a_port_in_use_is_named);
+    tcase_add_test(tc, a_foreign_file_among_the_log_files_is_named);
+    tcase_add_test(tc, a_log_file_of_another_length_is_named);
+    tcase_add_test(tc, damaged_topics_are_named);
+    tcase_add_test(tc, a_store_path_that_is_a_file_is_named);
+    suite_add_tcase(suite, tc);
+    return suite_run(suite);
+}
