@@ -52,23 +52,24 @@ typedef uint64_t (*lease_end_fn)(void *arg, struct span topic, int32_t queue_id)
 /* Takes positions that are behind the end of their queue back to it, and forgets what was in flight
  * there: after a power loss the store may end before what was saved here, and the next messages
  * would be passed over. Call it once, after opening both. ERR_NOMEM only. `ret_n`: queues taken
- * back. Locks: calls `end_of` under LOCK_LEASE. */
+ * back. Locks: calls `end_of` with none held. */
 int lease_limit(struct lease_table *t, lease_end_fn end_of, void *arg, size_t *ret_n,
                 struct err *e) MUST_CHECK;
 
 /* The lease of a group and topic, made when absent; dropped with lease_unref. A new one starts at
  * the first message of each queue (position 0), or at RocketMQ's offset when it is on record.
- * ERR_NOMEM only. Thread: any. Locks: takes LOCK_LEASES. */
+ * ERR_NOMEM; ERR_INVAL: a name is empty or over 1,000 bytes. Thread: any. Locks: takes LOCK_LEASES,
+ * LOCK_LEASE. */
 int lease_get(struct lease_table *t, struct span group, struct span topic, enum lease_order order,
               struct lease **ret_lease, struct err *e) MUST_CHECK;
 
 struct lease *lease_ref(struct lease *l);
 void lease_unref(struct lease *l); /* NULL is fine */
 
-/* Forget everything of a group or a topic, positions included; running scans find out (LEASE_STALE),
- * and references are of no use any more: get the lease again. The files are written at once; when
- * that fails (a warning) it is done at the next lease_save. Thread: any that may wait for the disk.
- * Locks: as lease_save. */
+/* Forget everything of a group or a topic, positions included; running scans find out
+ * (LEASE_STALE), and references are of no use any more: get the lease again. The files are written
+ * at once; when that fails (a warning) it is done at the next lease_save. Thread: any that may wait
+ * for the disk. Locks: as lease_save. */
 void lease_drop_group(struct lease_table *t, struct span group);
 void lease_drop_topic(struct lease_table *t, struct span topic);
 

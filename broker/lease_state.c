@@ -289,27 +289,27 @@ int lease_save(struct lease_table *t, struct err *e)
 /* ---- a store that ends earlier ---- */
 
 /* True: the queue's position was behind `end`. */
-static bool limit_queue(struct lease_queue *q, uint64_t end)
+static bool limit_queue(struct lease *l, int32_t queue_id, uint64_t end)
 {
-    if (q->position <= end)
-        return false;
-    lease_queue_forget_from(q, end);
-    q->position = end;
-    q->generation++;
-    return true;
+    lock_take(&l->lock);
+    struct lease_queue *q = l->queues[queue_id];
+    bool is_behind = q != NULL && q->position > end;
+    if (is_behind) {
+        lease_queue_forget_from(q, end);
+        q->position = end;
+        q->generation++;
+        lease_changed(l);
+    }
+    lock_drop(&l->lock);
+    return is_behind;
 }
 
-static size_t limit_lease(struct lease *l, lease_end_fn end_of, void *arg)
+static int32_t count_queues(struct lease *l)
 {
-    size_t n = 0;
     lock_take(&l->lock);
-    for (size_t i = 0; i < l->n_queues; i++)
-        if (l->queues[i] != NULL)
-            n += limit_queue(l->queues[i], end_of(arg, l->topic, (int32_t)i));
-    if (n > 0)
-        lease_changed(l);
+    size_t n = l->n_queues; /* it never shrinks */
     lock_drop(&l->lock);
-    return n;
+    return (int32_t)n;
 }
 
 int lease_limit(struct lease_table *t, lease_end_fn end_of, void *arg, size_t *ret_n, struct err *e)
@@ -321,8 +321,10 @@ int lease_limit(struct lease_table *t, lease_end_fn end_of, void *arg, size_t *r
     if (rc < 0)
         return rc;
     for (size_t i = 0; i < n_leases; i++) {
-        n += limit_lease(leases[i], end_of, arg);
-        lease_unref(leases[i]);
+        struct lease *l = leases[i];
+        for (int32_t id = 0, n_queues = count_queues(l); id < n_queues; id++)
+            n += limit_queue(l, id, end_of(arg, l->topic, id));
+        lease_unref(l);
     }
     free(leases);
     *ret_n = n;
