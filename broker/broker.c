@@ -121,6 +121,31 @@ static int open_store(struct broker *b, uint16_t port, struct err *e)
     return rc;
 }
 
+/* Queues of topics that are not served are left as RocketMQ has them. */
+static uint64_t end_of_queue(void *arg, struct span topic, int32_t queue_id)
+{
+    struct broker *b = arg;
+    struct topic_info info;
+    uint64_t min, end;
+    if (!topic_get(b->topics, topic, &info))
+        return UINT64_MAX;
+    store_queue_bounds(b->store, topic, queue_id, &min, &end);
+    return end;
+}
+
+static int open_leases(struct broker *b, struct err *e)
+{
+    size_t n_limited = 0;
+    int rc =
+        lease_table_open(&b->leases, b->config_folder, b->cfg.max_in_flight_per_queue, b->io, e);
+    if (!rc)
+        rc = lease_limit(b->leases, end_of_queue, b, &n_limited, e);
+    if (n_limited > 0)
+        log_warn("%zu positions were behind the end of their queue, going on from there",
+                 n_limited);
+    return rc;
+}
+
 static int open_registries(struct broker *b, struct err *e)
 {
     const struct config *cfg = &b->cfg;
@@ -130,7 +155,7 @@ static int open_registries(struct broker *b, struct err *e)
     if (!rc)
         rc = group_table_open(&b->groups, b->config_folder, cfg->max_groups, b->io, e);
     if (!rc)
-        rc = lease_table_open(&b->leases, b->config_folder, cfg->max_in_flight_per_queue, b->io, e);
+        rc = open_leases(b, e);
     if (!rc)
         rc = alarm_table_open(&b->alarms, b->holds, b->io, e);
     if (!rc)
