@@ -1,0 +1,183 @@
+/* Reads stores that Apache RocketMQ wrote, and compares every record with RocketMQ's own listing.
+ * Usage: test_fixtures FOLDER. Skipped (77) when the folder is not there. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "store/record.h"
+#include "store/store.h"
+#include "tests/lib/suite.h"
+#include "tests/lib/tmpdir.h"
+#include "tools/dump_queues.h"
+#include "tools/dump_record.h"
+
+enum { EXIT_SKIPPED = 77 };
+
+struct fixture {
+    const char *name;
+    int n_listed;      /* records that RocketMQ lists */
+    int n_unlisted;    /* that we find behind those: RocketMQ stops at damage in the last file */
+    int n_bad_bodies;  /* of all these */
+    int n_damaged;     /* places passed over */
+    uint64_t end;      /* log_off behind the last record */
+    bool lacks_queues; /* some consume-queue entries are lost */
+};
+
+static const struct fixture fixtures[] = {
+    {"mixed", 1110, 0, 0, 0, 1462145, false},     {"killed", 1496, 0, 0, 0, 493551, false},
+    {"powerloss", 1496, 0, 0, 0, 493551, true},   {"tail-garbage", 1110, 0, 0, 1, 1462145, false},
+    {"flipped", 1109, 0, 1, 1, 1462145, false},   {"flipped-last", 992, 118, 1, 0, 1462145, false},
+    {"missing-cq", 1110, 0, 0, 0, 1462145, true}, {"truncated", 932, 0, 0, 1, 1380565, false},
+    {"timer", 276, 0, 0, 0, 103790, false},       {"index", 160, 0, 0, 0, 45714, false},
+    {"appendable", 1, 0, 0, 0, 267, false},       {"v2-long-topic", 24, 0, 0, 0, 28801, false},
+    {"store-lib", 16, 0, 0, 0, 3115, false},
+};
+
+static const char *folder;
+
+/* What was read of a fixture so far. */
+struct reading {
+    const struct fixture *fixture;
+    FILE *listing;
+    struct dump_queues *queues;
+    char *line;
+    size_t line_cap;
+    int n_listed, n_unlisted, n_bad_bodies, n_damaged;
+    uint64_t end;
+};
+
+static char *unpack(const char *dir, const char *name)
+{
+    char *command = NULL;
+    ck_assert_int_gt(
+        asprintf(&command, "zstd -dc '%s/%s.tar.zst' | tar -x -C '%s'", folder, name, dir), 0);
+    ck_assert_int_eq(system(command), 0);
+    free(command);
+    return tmpdir_path(dir, name);
+}
+
+static FILE *open_listing(const char *name)
+{
+    char *path = NULL;
+    ck_assert_int_gt(asprintf(&path, "%s/%s.expected.jsonl", folder, name), 0);
+    FILE *f = fopen(path, "r");
+    ck_assert_ptr_nonnull(f);
+    free(path);
+    return f;
+}
+
+/* The next line of the listing; NULL at its end. */
+static json_t *next_expected(struct reading *r)
+{
+    if (getline(&r->line, &r->line_cap, r->listing) < 0)
+        return NULL;
+    json_error_t error;
+    json_t *expected = json_loads(r->line, JSON_ALLOW_NUL, &error);
+    ck_assert_msg(expected != NULL, "%s", error.text);
+    return expected;
+}
+
+/* RocketMQ's tag code is what a queue is rebuilt with. */
+static void check_tag_code(const json_t *expected, const struct store_record *rec)
+{
+    if (!json_is_true(json_object_get(expected, "dispatched")))
+        return;
+    ck_assert(record_is_queued(rec));
+    ck_assert_int_eq(json_integer_value(json_object_get(expected, "tagsCode")),
+                     record_tag_code(rec));
+}
+
+static void forget(json_t *a, json_t *b, const char *name)
+{
+    (void)json_object_del(a, name);
+    (void)json_object_del(b, name);
+}
+
+static void check_fields(struct reading *r, json_t *expected, const struct store_walk_item *item)
+{
+    struct dump_place place;
+    struct err e;
+    ck_assert_int_eq(dump_queues_find(r->queues, &item->rec, &place, &e), 0);
+    json_t *found = dump_record_json(item, &place);
+    ck_assert_ptr_nonnull(found);
+    if (!json_object_get(expected, "propertiesString")) /* absent in some listings */
+        forget(expected, found, "propertiesString");
+    if (r->fixture->lacks_queues && !place.is_dispatched) {
+        forget(expected, found, "tagsCode");
+        forget(expected, found, "dispatched");
+        forget(expected, found, "batchNum");
+    }
+    if (!json_equal(expected, found)) {
+        char *a = json_dumps(expected, JSON_SORT_KEYS), *b = json_dumps(found, JSON_SORT_KEYS);
+        ck_abort_msg("expected %s\n   found %s", a, b);
+    }
+    json_decref(found);
+}
+
+static void take_record(struct reading *r, const struct store_walk_item *item)
+{
+    r->n_bad_bodies += !item->body_ok;
+    r->end = item->log_off + item->len;
+    json_t *expected = next_expected(r);
+    if (!expected) {
+        r->n_unlisted++;
+        return;
+    }
+    r->n_listed++;
+    check_tag_code(expected, &item->rec);
+    check_fields(r, expected, item);
+    json_decref(expected);
+}
+
+static void walk_all(struct reading *r, const char *root)
+{
+    struct store_walk *walk;
+    struct store_walk_item item = {.kind = STORE_WALK_RECORD};
+    struct err e;
+    ck_assert_msg(store_walk_open(&walk, root, 0, io_posix(), &e) == 0, "%s", e.msg);
+    while (item.kind != STORE_WALK_END) {
+        ck_assert_msg(store_walk_next(walk, &item, &e) == 0, "%s", e.msg);
+        if (item.kind == STORE_WALK_RECORD)
+            take_record(r, &item);
+        r->n_damaged += item.kind == STORE_WALK_DAMAGE;
+    }
+    store_walk_close(walk);
+}
+
+START_TEST(every_record_reads_as_in_the_listing)
+{
+    const struct fixture *fixture = &fixtures[_i];
+    struct reading r = {.fixture = fixture, .listing = open_listing(fixture->name)};
+    char *dir = tmpdir_make();
+    char *root = unpack(dir, fixture->name);
+    struct err e;
+    ck_assert_int_eq(dump_queues_open(&r.queues, root, io_posix(), &e), 0);
+    walk_all(&r, root);
+    ck_assert_ptr_null(next_expected(&r));
+    ck_assert_int_eq(r.n_listed, fixture->n_listed);
+    ck_assert_int_eq(r.n_unlisted, fixture->n_unlisted);
+    ck_assert_int_eq(r.n_bad_bodies, fixture->n_bad_bodies);
+    ck_assert_int_eq(r.n_damaged, fixture->n_damaged);
+    ck_assert_uint_eq(r.end, fixture->end);
+    dump_queues_close(r.queues);
+    fclose(r.listing);
+    free(r.line);
+    free(root);
+    tmpdir_remove(dir);
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+    if (argc < 2 || access(argv[1], R_OK) < 0)
+        return EXIT_SKIPPED;
+    folder = argv[1];
+    Suite *suite = suite_create("fixtures");
+    TCase *tc = tcase_create("fixtures");
+    tcase_add_loop_test(tc, every_record_reads_as_in_the_listing, 0,
+                        (int)(sizeof fixtures / sizeof fixtures[0]));
+    suite_add_tcase(suite, tc);
+    return suite_run(suite);
+}
