@@ -78,6 +78,24 @@ START_TEST(iteration_meets_every_entry_once)
 }
 END_TEST
 
+START_TEST(entries_may_be_removed_while_the_map_is_walked)
+{
+    int value;
+    size_t n_met = 0;
+    for (int i = 0; i < 100; i++) {
+        char key[16];
+        (void)snprintf(key, sizeof key, "key-%d", i);
+        put(key, &value);
+    }
+    const struct map_entry *at;
+    for (size_t pos = 0; (at = map_next(&map, &pos)) != NULL; n_met++)
+        if (n_met % 2 == 0)
+            ck_assert_ptr_eq(map_remove(&map, span_of(at->key, at->key_len)), &value);
+    ck_assert_uint_eq(n_met, 100);
+    ck_assert_uint_eq(map.n_used, 50);
+}
+END_TEST
+
 START_TEST(adding_and_removing_for_ever_does_not_grow_the_map)
 {
     int value;
@@ -150,6 +168,7 @@ int main(void)
     tcase_add_test(tc, a_value_is_found_replaced_and_removed);
     tcase_add_test(tc, keys_are_copied_compared_whole_and_may_hold_any_byte);
     tcase_add_test(tc, iteration_meets_every_entry_once);
+    tcase_add_test(tc, entries_may_be_removed_while_the_map_is_walked);
     tcase_add_test(tc, adding_and_removing_for_ever_does_not_grow_the_map);
     tcase_add_test(tc, random_operations_agree_with_a_naive_model);
     suite_add_tcase(suite, tc);
