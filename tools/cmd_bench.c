@@ -4,6 +4,7 @@
 
 static const struct command benches[] = {
     {"store", "Append to a store beside memcpy and CRC-32", bench_store},
+    {"rpc", "Publish and receive beside a gRPC server that does nothing", bench_rpc},
     {0},
 };
 

@@ -1,0 +1,43 @@
+/* The requests of `sluice bench rpc`, and as much of the replies as the load needs: little, so that
+ * the server is what is measured. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TOOLS_BENCH_RPC_WIRE_H
+#define TOOLS_BENCH_RPC_WIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "tools/message_id.h"
+
+enum { WIRE_BATCH = 32, WIRE_ACK_BYTES = 16 * 1024 };
+
+/* A SendMessage of one message with a tag and a key. The caller frees ret_request's bytes. */
+int rpc_wire_publish(struct message_id_maker *ids, const char *topic, int queue, struct span body,
+                     struct span *ret_request, struct err *e) MUST_CHECK;
+
+/* A ReceiveMessage of WIRE_BATCH messages from one queue, freed likewise. */
+int rpc_wire_receive(const char *group, const char *topic, int queue, struct span *ret_request,
+                     struct err *e) MUST_CHECK;
+
+/* Whether a SendMessage or AckMessage was answered with OK. */
+bool rpc_wire_is_ok(struct span reply);
+
+/* Finds what an ack of a received message needs; false when the reply holds no message. */
+bool rpc_wire_message(struct span reply, struct span *ret_message_id, struct span *ret_handle);
+
+/* An AckMessage request under construction. */
+struct rpc_wire_ack {
+    uint8_t bytes[WIRE_ACK_BYTES];
+    size_t len;
+    size_t n;
+};
+
+void rpc_wire_ack_begin(struct rpc_wire_ack *ack, const char *group, const char *topic);
+
+/* False when it does not fit. */
+bool rpc_wire_ack_add(struct rpc_wire_ack *ack, struct span message_id, struct span handle);
+
+#endif
