@@ -302,6 +302,24 @@ START_TEST(a_delivery_whose_owner_is_gone_is_visible_in_a_second)
 }
 END_TEST
 
+START_TEST(a_renewed_delivery_does_not_hide_one_that_is_visible)
+{
+    const uint64_t owners[] = {7};
+    struct lease_entry got[2], again[2];
+    take.owner = 7;
+    deliver(0, 1, &got[0]);
+    take.owner = 0;
+    take.invisible_ms = LEASE_RENEW_MS + 1;
+    deliver(1, 1, &got[1]);
+    take.now_ms += LEASE_RENEW_MS - 1;
+    ck_assert_int_eq(lease_renew(table, owners, 1, take.now_ms, &e), 0);
+    ck_assert_uint_eq(lease_next_visible_ms(lease), got[1].until_ms);
+    take.now_ms = got[1].until_ms;
+    ck_assert_uint_eq(take_back(again, 2), 1);
+    ck_assert_uint_eq(again[0].queue_off, 1);
+}
+END_TEST
+
 START_TEST(renewal_ends_after_three_hours)
 {
     const uint64_t owners[] = {7};
@@ -383,6 +401,20 @@ START_TEST(the_same_attempt_after_its_time_still_counts_once)
 }
 END_TEST
 
+START_TEST(what_an_earlier_attempt_had_is_not_in_the_batch_of_the_next)
+{
+    struct lease_entry got[2], again[2];
+    take.attempt_id = span_str("attempt-1");
+    deliver(0, 2, got);
+    take.now_ms += INVISIBLE;
+    take.attempt_id = span_str("attempt-2");
+    ck_assert_uint_eq(take_back(again, 1), 1);
+    ck_assert_uint_eq(take_back(again, 2), 2);
+    ck_assert_uint_eq(again[0].attempt, 2);
+    ck_assert_uint_eq(again[1].attempt, 2);
+}
+END_TEST
+
 START_TEST(a_changed_message_blocks_its_orderly_queue_until_it_is_visible)
 {
     struct lease_entry got[2], changed, again[2];
@@ -451,6 +483,7 @@ static void add_plain_tests(Suite *suite)
     tcase_add_test(tc, a_dropped_group_is_forgotten_and_starts_anew);
     tcase_add_test(tc, an_owned_delivery_is_renewed_while_its_owner_lives);
     tcase_add_test(tc, a_delivery_whose_owner_is_gone_is_visible_in_a_second);
+    tcase_add_test(tc, a_renewed_delivery_does_not_hide_one_that_is_visible);
     tcase_add_test(tc, renewal_ends_after_three_hours);
     suite_add_tcase(suite, tc);
 }
@@ -463,6 +496,7 @@ static void add_orderly_tests(Suite *suite)
     tcase_add_test(tc, an_orderly_batch_comes_again_in_order_without_what_was_acked);
     tcase_add_test(tc, the_same_attempt_gets_the_same_batch_with_counts_unchanged);
     tcase_add_test(tc, the_same_attempt_after_its_time_still_counts_once);
+    tcase_add_test(tc, what_an_earlier_attempt_had_is_not_in_the_batch_of_the_next);
     tcase_add_test(tc, a_changed_message_blocks_its_orderly_queue_until_it_is_visible);
     tcase_add_test(tc, an_orderly_batch_given_back_is_no_ones_batch);
     tcase_add_test(tc, a_shorter_receive_takes_the_rest_of_a_batch_later_and_in_order);

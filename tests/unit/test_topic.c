@@ -306,6 +306,29 @@ START_TEST(an_unreadable_file_is_an_error_that_names_it)
 }
 END_TEST
 
+static bool was_there_early;
+
+/* The seam's sync, which looks whether the topic is served before its file is durable. */
+static int look_then_sync(struct io *io, int fd)
+{
+    was_there_early |= has("new");
+    return io_posix()->sync_fd(io, fd);
+}
+
+START_TEST(a_topic_is_not_served_before_its_file_is_durable)
+{
+    struct io watched = *io_posix();
+    watched.sync_fd = look_then_sync;
+    topic_table_close(table);
+    open_table(&watched);
+    was_there_early = false;
+    ck_assert_int_eq(create("new", TOPIC_NORMAL), 0);
+    ck_assert(!was_there_early);
+    ck_assert(has("new"));
+    reopen();
+}
+END_TEST
+
 /* Creates one topic and deletes another with the n-th call failing. */
 static bool change_with_fault(uint64_t n)
 {
@@ -362,6 +385,7 @@ int main(int argc, char **argv)
     tcase_add_test(tc, members_that_only_rocketmq_knows_survive_a_change);
     tcase_add_test(tc, an_entry_that_makes_no_sense_hides_no_other);
     tcase_add_test(tc, an_unreadable_file_is_an_error_that_names_it);
+    tcase_add_test(tc, a_topic_is_not_served_before_its_file_is_durable);
     tcase_add_test(tc, a_failure_at_any_call_changes_nothing_in_memory);
     suite_add_tcase(suite, tc);
     return suite_run(suite);
