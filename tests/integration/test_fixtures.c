@@ -169,6 +169,73 @@ START_TEST(every_record_reads_as_in_the_listing)
 }
 END_TEST
 
+/* ---- opening ---- */
+
+/* What RocketMQ has after opening; of the store it would have cut, what it has of the whole one. */
+static json_t *load_queues(const char *name)
+{
+    char *path = NULL;
+    const char *whole = strcmp(name, "flipped-last") == 0 ? "mixed" : name;
+    ck_assert_int_gt(asprintf(&path, "%s/%s.state.json", folder, whole), 0);
+    json_error_t error;
+    json_t *state = json_load_file(path, JSON_ALLOW_NUL, &error);
+    ck_assert_msg(state != NULL, "%s", error.text);
+    json_t *queues = json_object_get(json_object_get(state, "afterOpen"), "consumeQueues");
+    json_incref(queues);
+    json_decref(state);
+    free(path);
+    return queues;
+}
+
+static int64_t number_of(const json_t *object, const char *name)
+{
+    return json_integer_value(json_object_get(object, name));
+}
+
+/* Queues of batches are left alone, so nothing is said of them. */
+static void check_bounds(struct store *store, json_t *queues)
+{
+    const char *topic, *queue_id;
+    json_t *of_topic, *queue;
+    json_object_foreach(queues, topic, of_topic)
+    {
+        json_object_foreach(of_topic, queue_id, queue)
+        {
+            uint64_t min, max;
+            const char *type = json_string_value(json_object_get(queue, "type"));
+            if (strcmp(type, "SimpleCQ") != 0)
+                continue;
+            store_queue_bounds(store, span_str(topic), atoi(queue_id), &min, &max);
+            ck_assert_msg((int64_t)min == number_of(queue, "minOffset") &&
+                              (int64_t)max == number_of(queue, "maxOffset"),
+                          "%s/%s has %d..%d", topic, queue_id, (int)min, (int)max);
+        }
+    }
+}
+
+START_TEST(every_store_opens_with_its_queues_whole)
+{
+    const struct fixture *fixture = &fixtures[_i];
+    char *dir = tmpdir_make();
+    char *root = unpack(dir, fixture->name);
+    struct store_options opt = {.root = root, .file_bytes = 262144, .queue_file_bytes = 2000};
+    struct store *store = NULL;
+    struct err e;
+    int rc = store_open(&store, &opt, io_posix(), &e);
+    ck_assert_msg(rc == 0, "%s", e.msg);
+    /* RocketMQ refuses the truncated one for a file's length, so it has no queues to compare. */
+    if (strcmp(fixture->name, "truncated") != 0) {
+        json_t *queues = load_queues(fixture->name);
+        ck_assert_uint_gt(json_object_size(queues), 0);
+        check_bounds(store, queues);
+        json_decref(queues);
+    }
+    ck_assert_msg(store_close(store, &e) == 0, "%s", e.msg);
+    free(root);
+    tmpdir_remove(dir);
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
     if (argc < 2 || access(argv[1], R_OK) < 0)
@@ -177,6 +244,8 @@ int main(int argc, char **argv)
     Suite *suite = suite_create("fixtures");
     TCase *tc = tcase_create("fixtures");
     tcase_add_loop_test(tc, every_record_reads_as_in_the_listing, 0,
+                        (int)(sizeof fixtures / sizeof fixtures[0]));
+    tcase_add_loop_test(tc, every_store_opens_with_its_queues_whole, 0,
                         (int)(sizeof fixtures / sizeof fixtures[0]));
     suite_add_tcase(suite, tc);
     return suite_run(suite);
