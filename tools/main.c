@@ -1,5 +1,8 @@
 /* The program `sluice`: publish, subscribe, administer, dump, measure. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+
 #include "tools/command.h"
 
 static const struct command commands[] = {
@@ -13,8 +16,19 @@ static const struct command commands[] = {
     {0},
 };
 
+/* What was printed must have arrived: a full disk behind a redirection is a failure. */
+static int flush_output(int rc)
+{
+    struct err e;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return rc;
+    (void)err_sys(&e, errno, "write to stdout");
+    return rc == COMMAND_OK ? command_failed("sluice", &e) : rc;
+}
+
 int main(int argc, char **argv)
 {
-    return command_dispatch("sluice", "Publish to, subscribe to, administer and inspect Sluice.",
-                            commands, argc, argv);
+    int rc = command_dispatch("sluice", "Publish to, subscribe to, administer and inspect Sluice.",
+                              commands, argc, argv);
+    return flush_output(rc);
 }
