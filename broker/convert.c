@@ -270,6 +270,14 @@ static void format_host(char text[CONVERT_HOST_BYTES], const struct store_host *
                    host->port);
 }
 
+static struct span format_address(char text[CONVERT_HOST_BYTES], const struct store_host *host)
+{
+    text[0] = '\0';
+    (void)inet_ntop(host->addr_len == 16 ? AF_INET6 : AF_INET, host->addr, text,
+                    CONVERT_HOST_BYTES); /* there is room for every address */
+    return span_str(text);
+}
+
 /* RocketMQ's offset id: store host, port and log offset in upper-case hex. */
 static struct span format_offset_id(char text[CONVERT_ID_BYTES], const struct store_record *rec)
 {
@@ -464,8 +472,7 @@ int convert_to_delivery(struct convert_delivery *c, const struct store_record *r
     if (d.message_id.len == 0)
         d.message_id = format_offset_id(c->message_id, rec);
     if (d.born_host.len == 0) {
-        format_host(c->born_host, &rec->born_host);
-        d.born_host = span_str(c->born_host);
+        d.born_host = format_address(c->born_host, &rec->born_host);
     }
     *ret = d;
     return 0;
