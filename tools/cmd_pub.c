@@ -16,6 +16,7 @@ enum {
     INPUT_SLICE_MS = 20,              /* how long to look at stdin while answers are awaited */
     INPUT_IDLE_MS = 1000,
 };
+#define DEFAULT_MESSAGE_GROUP "sluice-pub"
 #define MAX_COUNT UINT64_C(1000000000000)
 
 struct pub {
@@ -52,17 +53,39 @@ static int publish_all(struct publisher *p, struct body_source *source, struct p
     return rc < 0 ? rc : publisher_finish(p, e);
 }
 
+/* A FIFO topic takes nothing else. */
+static bool is_fifo(const Apache__Rocketmq__V2__QueryRouteResponse *route)
+{
+    if (route->n_message_queues == 0)
+        return false;
+    const Apache__Rocketmq__V2__MessageQueue *q = route->message_queues[0];
+    return q->n_accept_message_types == 1 &&
+           q->accept_message_types[0] == APACHE__ROCKETMQ__V2__MESSAGE_TYPE__FIFO;
+}
+
+/* Messages of a FIFO topic belong to a group: the key, else one for all. */
+static int settle_message_group(struct client *c, struct publisher_options *to, struct err *e)
+{
+    Apache__Rocketmq__V2__QueryRouteResponse *route;
+    int rc = wire_query_route(c, to->topic, &route, e);
+    if (rc < 0)
+        return rc;
+    if (is_fifo(route))
+        to->message_group = to->key ? to->key : DEFAULT_MESSAGE_GROUP;
+    wire_free(route);
+    return 0;
+}
+
 /* Sends everything `source` has; `*ret_n_sent` counts on failure too. */
 static int publish_from(struct client *c, const struct pub *pub, struct body_source *source,
                         uint64_t *ret_n_sent, struct err *e)
 {
-    Apache__Rocketmq__V2__QueryRouteResponse *route;
-    int rc = wire_query_route(c, pub->to.topic, &route, e);
+    struct publisher_options to = pub->to;
+    int rc = settle_message_group(c, &to, e);
     if (rc < 0)
         return rc;
-    wire_free(route);
     struct publisher *p;
-    rc = publisher_open(&p, c, &pub->to, e);
+    rc = publisher_open(&p, c, &to, e);
     if (rc < 0)
         return rc;
     struct progress progress;

@@ -155,8 +155,14 @@ static void fill_system(struct publisher *p, Apache__Rocketmq__V2__SystemPropert
         sys->keys = key;
         sys->n_keys = 1;
     }
+    if (p->opt.message_group) {
+        sys->_message_group_case =
+            APACHE__ROCKETMQ__V2__SYSTEM_PROPERTIES___MESSAGE_GROUP_MESSAGE_GROUP;
+        sys->message_group = (char *)p->opt.message_group;
+    }
     sys->body_encoding = APACHE__ROCKETMQ__V2__ENCODING__IDENTITY;
-    sys->message_type = APACHE__ROCKETMQ__V2__MESSAGE_TYPE__NORMAL;
+    sys->message_type = p->opt.message_group ? APACHE__ROCKETMQ__V2__MESSAGE_TYPE__FIFO
+                                             : APACHE__ROCKETMQ__V2__MESSAGE_TYPE__NORMAL;
     sys->born_host = p->host;
 }
 
@@ -200,7 +206,7 @@ int publisher_flush(struct publisher *p, struct err *e)
 {
     if (p->n_gathered == 0)
         return check_first_error(p, e);
-    while (p->n_under_way >= MAX_UNDER_WAY)
+    while (p->n_under_way >= (p->opt.message_group ? 1 : MAX_UNDER_WAY))
         (void)client_poll(p->client, CLIENT_FOREVER);
     int rc = check_first_error(p, e);
     if (rc < 0)

@@ -16,6 +16,9 @@ struct publisher_options {
     const char *topic;
     const char *tag; /* of each message; NULL: none */
     const char *key; /* of each message; NULL: none */
+    /* For a FIFO topic: of each message; the messages are stored in the order they were added,
+     * since one request at a time is under way. NULL: none, and several are. */
+    const char *message_group;
 };
 
 /* Strings in `opt` and the client outlive the publisher. ERR_NOMEM. */
