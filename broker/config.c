@@ -50,7 +50,8 @@ static const struct option options[] = {
     TEXT("storePathRootDir", store_root, 1, "store",
          "Folder of the store; made when absent."),
     TEXT("storePathCommitLog", log_folder, 0, "",
-         "Folder of the commit log: empty, or `commitlog` in the store's folder. No other is served."),
+         "Folder of the commit log: empty, or `commitlog` in the store's folder. No other is "
+         "served."),
     TEXT("listen", listen, 1, "127.0.0.1:8081",
          "Address to serve on, HOST:PORT; an IPv6 address stands in brackets. Port 0 picks one."),
     TEXT("brokerName", broker_name, 1, "broker-a",
@@ -58,8 +59,8 @@ static const struct option options[] = {
     TEXT("brokerClusterName", cluster_name, 1, "DefaultCluster",
          "Name of the cluster that the broker is part of."),
     TEXT("brokerIP1", broker_ip, 1, "127.0.0.1",
-         "Address stored with each message, and given in routes to a client that does not say which "
-         "address it used."),
+         "Address stored with each message, and given in routes to a client that does not say "
+         "which address it used."),
     NUMBER("mappedFileSizeCommitLog", log_file_bytes, 65536, 2147479552, 4096, "1073741824",
            "Bytes of one commit-log file. A store keeps the size it was made with."),
     NUMBER("mappedFileSizeConsumeQueue", queue_file_bytes, 20, 2147483640, 0, "6000000",

@@ -38,13 +38,13 @@ enum {
 /* One decoded record. The spans point into the bytes it was decoded from: a pinned mapping or a
  * caller's buffer. Field meanings: rocketmq-store 2.1. */
 struct store_record {
-    uint64_t log_off;       /* byte in the commit log, as stored in the record */
-    uint32_t size;          /* whole record */
-    uint32_t magic;         /* STORE_MAGIC_V1 or _V2 */
-    uint32_t body_crc;      /* as stored: 31 bits */
+    uint64_t log_off;  /* byte in the commit log, as stored in the record */
+    uint32_t size;     /* whole record */
+    uint32_t magic;    /* STORE_MAGIC_V1 or _V2 */
+    uint32_t body_crc; /* as stored: 31 bits */
     int32_t queue_id;
     int32_t flag;
-    uint64_t queue_off;     /* entry number in the consume queue */
+    uint64_t queue_off; /* entry number in the consume queue */
     int32_t sys_flag;
     uint64_t born_ms;
     struct store_host born_host;
@@ -63,7 +63,8 @@ struct store_record {
 #define STORE_MAGIC_BLANK 0xcbd43194u
 
 /* Steps through properties: `*rest` starts as the whole text and shrinks. False at the end. Pieces
- * that are not `name U+0001 value` with both parts non-empty are passed over (rocketmq-store 2.3). */
+ * that are not `name U+0001 value` with both parts non-empty are passed over (rocketmq-store 2.3).
+ */
 bool store_property_next(struct span *rest, struct span *ret_name, struct span *ret_value);
 
 /* Whether the property is there; the first of that name counts. */
@@ -101,13 +102,13 @@ struct store_options {
 
 /* What recovery found; printed by the broker at start. */
 struct store_recovery {
-    bool was_clean;             /* no abort file */
-    uint64_t scanned_bytes;     /* of the commit log */
-    uint64_t n_records;         /* walked */
-    uint64_t n_damaged;         /* places passed over because a check failed */
+    bool was_clean;         /* no abort file */
+    uint64_t scanned_bytes; /* of the commit log */
+    uint64_t n_records;     /* walked */
+    uint64_t n_damaged;     /* places passed over because a check failed */
     uint64_t damaged_bytes;
-    uint64_t n_requeued;        /* consume-queue entries written again */
-    uint64_t cut_bytes;         /* behind the last whole record, now free again */
+    uint64_t n_requeued; /* consume-queue entries written again */
+    uint64_t cut_bytes;  /* behind the last whole record, now free again */
     uint64_t elapsed_ms;
 };
 
@@ -129,15 +130,15 @@ void store_recovery_report(const struct store *s, struct store_recovery *ret);
 
 /* A message to be stored. Nothing is kept after the call. */
 struct store_message {
-    struct span topic;      /* UTF-8, 1..255 bytes */
-    int32_t queue_id;       /* >= 0 */
+    struct span topic; /* UTF-8, 1..255 bytes */
+    int32_t queue_id;  /* >= 0 */
     int32_t flag;
-    int32_t sys_flag;       /* address family bits are set by the store */
+    int32_t sys_flag; /* address family bits are set by the store */
     uint64_t born_ms;
     struct store_host born_host;
     int32_t reconsume_times;
     int64_t prepared_off;
-    struct span properties; /* encoded text, at most 32,767 bytes */
+    struct span properties;  /* encoded text, at most 32,767 bytes */
     const struct span *body; /* pieces, copied once, straight into the mapping */
     size_t n_body;
 };
@@ -182,9 +183,9 @@ struct store_scan {
     struct span topic;
     int32_t queue_id;
     uint64_t from_queue_off;
-    size_t max_messages;    /* slots in the caller's array */
-    uint64_t max_bytes;     /* of whole records; the first match is always taken */
-    uint64_t max_entries;   /* consume-queue entries looked at before STORE_SCAN_MORE */
+    size_t max_messages;  /* slots in the caller's array */
+    uint64_t max_bytes;   /* of whole records; the first match is always taken */
+    uint64_t max_entries; /* consume-queue entries looked at before STORE_SCAN_MORE */
     struct store_match match;
 };
 
@@ -197,16 +198,17 @@ enum store_scan_end {
 
 struct store_scanned {
     enum store_scan_end end;
-    size_t n;                /* slices filled; each pin is the caller's to drop */
-    uint64_t next_queue_off; /* first entry not looked at; >= from_queue_off, raised to the minimum */
-    uint64_t n_passed;       /* entries that did not match */
-    uint64_t n_damaged;      /* entries whose record failed its check: never delivered (counted) */
+    size_t n; /* slices filled; each pin is the caller's to drop */
+    uint64_t
+        next_queue_off; /* first entry not looked at; >= from_queue_off, raised to the minimum */
+    uint64_t n_passed;  /* entries that did not match */
+    uint64_t n_damaged; /* entries whose record failed its check: never delivered (counted) */
 };
 
 /* Scans one consume queue for matching records. A from_queue_off below the minimum starts at the
  * minimum, above the maximum yields STORE_SCAN_TAIL with next_queue_off = from_queue_off. Header
- * and lengths of each hit are checked, its body CRC is not: store_body_check does it on the way out.
- * Thread: any. Locks: takes LOCK_QUEUES, LOCK_QUEUE, LOCK_FILES, each briefly. */
+ * and lengths of each hit are checked, its body CRC is not: store_body_check does it on the way
+ * out. Thread: any. Locks: takes LOCK_QUEUES, LOCK_QUEUE, LOCK_FILES, each briefly. */
 int store_scan(struct store *s, const struct store_scan *scan, struct store_slice *slices,
                struct store_scanned *ret, struct err *e) MUST_CHECK;
 
@@ -232,28 +234,28 @@ int store_drop_topic(struct store *s, struct span topic, struct err *e) MUST_CHE
  * populated <= allocated. */
 struct store_stats {
     uint64_t log_min, checkpoint, flushed, published, reserved, populated, allocated;
-    uint64_t dispatched;        /* consume queues hold every record below it */
+    uint64_t dispatched; /* consume queues hold every record below it */
     uint64_t n_files, n_mapped_files, mapped_bytes;
     uint64_t n_queues;
-    uint64_t n_pins;            /* held now */
+    uint64_t n_pins; /* held now */
     uint64_t n_appended, appended_bytes;
     uint64_t n_flushes, flushed_bytes;
-    uint64_t n_unmapped;        /* cold files unmapped so far */
-    uint64_t n_append_waits;    /* appends that had to wait for a file: a stall */
-    uint64_t n_damaged;         /* records refused when read */
-    uint64_t n_bad_files;       /* files with a read fault answered by a zero page (I4) */
-    bool failed;                /* a sync failed: no append until reopened */
+    uint64_t n_unmapped;     /* cold files unmapped so far */
+    uint64_t n_append_waits; /* appends that had to wait for a file: a stall */
+    uint64_t n_damaged;      /* records refused when read */
+    uint64_t n_bad_files;    /* files with a read fault answered by a zero page (I4) */
+    bool failed;             /* a sync failed: no append until reopened */
 };
 
 void store_stats(struct store *s, struct store_stats *ret);
 
 /* One file on disk and what it costs in memory. */
 struct store_file_info {
-    char path[512];         /* relative to the store root */
-    uint64_t bytes;         /* length of the file */
-    uint64_t mapped_bytes;  /* mapped by this process (0 when read from outside) */
+    char path[512];          /* relative to the store root */
+    uint64_t bytes;          /* length of the file */
+    uint64_t mapped_bytes;   /* mapped by this process (0 when read from outside) */
     uint64_t resident_bytes; /* in the page cache */
-    uint64_t dirty_bytes;   /* in the page cache and not yet written; UINT64_MAX: unknown */
+    uint64_t dirty_bytes;    /* in the page cache and not yet written; UINT64_MAX: unknown */
     uint64_t locked_bytes;
     uint64_t n_pins;
 };
@@ -289,11 +291,11 @@ enum store_walk_kind {
 
 struct store_walk_item {
     enum store_walk_kind kind;
-    uint64_t log_off;         /* of its first byte */
+    uint64_t log_off; /* of its first byte */
     uint64_t len;
-    struct store_record rec;  /* RECORD only; spans valid until the next call */
-    bool body_ok;             /* RECORD only: the body's CRC agrees */
-    char why[ERR_MSG_BYTES];  /* DAMAGE only */
+    struct store_record rec; /* RECORD only; spans valid until the next call */
+    bool body_ok;            /* RECORD only: the body's CRC agrees */
+    char why[ERR_MSG_BYTES]; /* DAMAGE only */
 };
 
 /* Opens a commit-log file, a commitlog folder or a store root. `file_bytes` 0: taken from the
@@ -303,8 +305,8 @@ struct store_walk_item {
 int store_walk_open(struct store_walk **ret_walk, const char *path, uint64_t file_bytes,
                     struct io *io, struct err *e) MUST_CHECK;
 
-/* The next item in physical order; items adjoin. END repeats: nothing but zeros lies behind it, as far
- * as was written when it was reached. */
+/* The next item in physical order; items adjoin. END repeats: nothing but zeros lies behind it, as
+ * far as was written when it was reached. */
 int store_walk_next(struct store_walk *w, struct store_walk_item *ret, struct err *e) MUST_CHECK;
 
 void store_walk_close(struct store_walk *w); /* NULL is fine */

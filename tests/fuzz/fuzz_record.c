@@ -1,5 +1,5 @@
-/* Fuzzes what reads foreign bytes in store/record.c. What decodes must lie within the input, and must
- * encode to the same bytes again. */
+/* Fuzzes what reads foreign bytes in store/record.c. What decodes must lie within the input, and
+ * must encode to the same bytes again. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +17,7 @@ static void must(bool is_true)
 
 static bool is_within(struct span part, struct span whole)
 {
-    return part.len == 0 ||
-           (part.ptr >= whole.ptr && part.ptr + part.len <= whole.ptr + whole.len);
+    return part.len == 0 || (part.ptr >= whole.ptr && part.ptr + part.len <= whole.ptr + whole.len);
 }
 
 static void check_properties(struct span properties)

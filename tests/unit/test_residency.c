@@ -172,7 +172,8 @@ START_TEST(own_mappings_locks_and_pins_are_counted)
     char name[] = "commitlog/0 with blanks";
     void *map = mmap(NULL, FILE_BYTES, PROT_READ, MAP_SHARED, fd, 0);
     ck_assert_ptr_ne(map, MAP_FAILED);
-    /* By number, since sanitizers make mlock do nothing; it may be forbidden where the test runs. */
+    /* By number, since sanitizers make mlock do nothing; it may be forbidden where the test runs.
+     */
     bool is_locked = syscall(SYS_mlock, map, 2 * PAGE) == 0;
     ck_assert_int_eq(residency_each_file(root, seven_pins, name, note, NULL, io_posix(), &e), 0);
     ck_assert_int_eq(n_seen, 2);
