@@ -130,7 +130,7 @@ int consume_queues_get_or_make(struct consume_queues *t, struct span topic, int3
 
 bool consume_queues_is_batch(const struct consume_queues *t, struct span topic)
 {
-    return map_get(&t->batch_topics, topic) != NULL;
+    return t->batch_topics.n_used > 0 && map_get(&t->batch_topics, topic) != NULL;
 }
 
 size_t consume_queues_count(struct consume_queues *t)

@@ -11,7 +11,11 @@
 #include "store/record.h"
 #include "store/recovery.h"
 
-enum { RETRY_MS = 100, SYSFLAG_INNER_BATCH = 0x80 };
+enum {
+    RETRY_MS = 100,
+    SYSFLAG_INNER_BATCH = 0x80,
+    BUSY_RECORDS = 64, /* in one step: more are appended than a wake for each would be worth */
+};
 
 void dispatcher_init(struct dispatcher *d, struct commit_log *log, struct consume_queues *queues,
                      const struct store_options *opt)
@@ -127,6 +131,20 @@ static int open_at(struct dispatcher *d, uint64_t log_off, struct err *e)
     return mapped_files_pin(&d->log->files, log_off, &d->file, e);
 }
 
+/* Fetches the head of the record behind this one, and what would be its last lines were it as long:
+ * topic and properties. Else each record costs two waits for memory that another core wrote. */
+static void prefetch_next(const uint8_t *rec, uint64_t left)
+{
+    enum { LINE_BYTES = 64, TAIL_LINES = 2 };
+    uint32_t size = left >= FORMAT_RECORD_MIN_BYTES ? be32_get(rec + FORMAT_AT_SIZE) : 0;
+    if (size < FORMAT_RECORD_MIN_BYTES || left / 2 < size)
+        return;
+    __builtin_prefetch(rec + size);
+    __builtin_prefetch(rec + size + LINE_BYTES);
+    for (int i = 1; i <= TAIL_LINES; i++)
+        __builtin_prefetch(rec + 2 * (uint64_t)size - i * LINE_BYTES);
+}
+
 /* The record, filler or damage at `log_off`, below `end`. */
 static int dispatch_next(struct dispatcher *d, uint64_t log_off, uint64_t end, struct err *e)
 {
@@ -136,9 +154,10 @@ static int dispatch_next(struct dispatcher *d, uint64_t log_off, uint64_t end, s
     const struct mapped_file *f = d->file;
     uint64_t file_end = f->start + f->bytes;
     uint64_t upto = end < file_end ? end : file_end;
+    struct span rest = span_of(f->base + (log_off - f->start), upto - log_off);
     struct store_record rec;
-    switch (record_decode(span_of(f->base + (log_off - f->start), upto - log_off), log_off, &rec,
-                          /* ret_why = */ NULL)) {
+    prefetch_next(rest.ptr, rest.len);
+    switch (record_decode(rest, log_off, &rec, /* ret_why = */ NULL)) {
     case RECORD_OK:
         return dispatch(d, &rec, e);
     case RECORD_BLANK:
@@ -151,7 +170,6 @@ static int dispatch_next(struct dispatcher *d, uint64_t log_off, uint64_t end, s
     }
     /* we published it whole, so somebody else wrote here: go on with the next whole record (I6) */
     uint64_t found;
-    struct span rest = span_of(f->base + (log_off - f->start), upto - log_off);
     bool has_more = recovery_find_record(rest, log_off, &found);
     atomic_fetch_add_explicit(&d->n_damaged, 1, memory_order_relaxed); /* a count */
     move_to(d, has_more ? log_off + found : upto);
@@ -173,12 +191,15 @@ int dispatcher_step(void *arg)
     struct err e;
     int rc = 0;
     uint64_t at;
+    unsigned n = 0;
     /* seq_cst with worker_wake: what was published before a wake is seen here */
     uint64_t end = atomic_load_explicit(&d->log->published, memory_order_seq_cst);
-    while (rc == 0 && (at = atomic_load_explicit(&d->dispatched, memory_order_relaxed)) < end)
+    for (; rc == 0 && (at = atomic_load_explicit(&d->dispatched, memory_order_relaxed)) < end; n++)
         rc = dispatch_next(d, at, end, &e); /* relaxed: this thread stored it */
     tell_waiters(d, rc, &e);
-    return rc < 0 ? RETRY_MS : WORKER_WHEN_WOKEN;
+    if (rc < 0)
+        return RETRY_MS;
+    return n < BUSY_RECORDS ? WORKER_WHEN_WOKEN : WORKER_NAP;
 }
 
 int dispatcher_wait(struct dispatcher *d, uint64_t log_off, struct err *e)

@@ -11,15 +11,25 @@ void worker_init(struct worker *w, worker_step_fn step, void *arg)
     lock_cond_init(&w->cond);
 }
 
-/* Sleeps for at most `delay_ms`; false when the worker is to end. */
+enum { NAP_MS = 1 };
+
+/* Sleeps until woken, at most for `delay_ms`. Locks: holds w->lock. */
+static void sleep_for(struct worker *w, int delay_ms)
+{
+    atomic_store_explicit(&w->asleep, true, memory_order_seq_cst); /* see struct worker */
+    if (!atomic_load_explicit(&w->woken, memory_order_seq_cst))
+        lock_wait(&w->lock, &w->cond, delay_ms); /* an early return costs one idle step */
+    atomic_store_explicit(&w->asleep, false, memory_order_seq_cst);
+}
+
+/* Sleeps as long as the step said; false when the worker is to end. */
 static bool rest(struct worker *w, int delay_ms)
 {
     lock_take(&w->lock);
-    atomic_store_explicit(&w->asleep, true, memory_order_seq_cst); /* see struct worker */
-    if (!w->stopping && delay_ms != WORKER_AT_ONCE &&
-        !atomic_load_explicit(&w->woken, memory_order_seq_cst))
-        lock_wait(&w->lock, &w->cond, delay_ms); /* an early return costs one idle step */
-    atomic_store_explicit(&w->asleep, false, memory_order_seq_cst);
+    if (!w->stopping && delay_ms == WORKER_NAP)
+        lock_wait(&w->lock, &w->cond, NAP_MS); /* not marked asleep: only a stop ends it */
+    else if (!w->stopping && delay_ms != WORKER_AT_ONCE)
+        sleep_for(w, delay_ms);
     bool go_on = !w->stopping;
     lock_drop(&w->lock);
     return go_on;

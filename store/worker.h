@@ -11,7 +11,11 @@
 #include "base/err.h"
 #include "base/lock.h"
 
-enum { WORKER_AT_ONCE = 0, WORKER_WHEN_WOKEN = -1 };
+enum {
+    WORKER_AT_ONCE = 0,
+    WORKER_WHEN_WOKEN = -1,
+    WORKER_NAP = -2, /* in a millisecond; wakes until then cost the waker no system call */
+};
 
 /* One piece of work; returns the milliseconds until the next is due unless woken before. */
 typedef int (*worker_step_fn)(void *arg);

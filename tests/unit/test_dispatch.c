@@ -33,6 +33,16 @@ START_TEST(a_step_dispatches_all_that_is_published)
 }
 END_TEST
 
+START_TEST(the_dispatcher_naps_while_much_is_appended)
+{
+    for (int i = 0; i < 100; i++)
+        (void)log_fixture_append(&f, 10);
+    ck_assert_int_eq(dispatcher_step(&f.dispatcher), WORKER_NAP);
+    ck_assert_uint_eq(f.dispatcher.dispatched, commit_log_published(&f.log));
+    ck_assert_int_eq(dispatcher_step(&f.dispatcher), WORKER_WHEN_WOKEN);
+}
+END_TEST
+
 START_TEST(a_full_disk_stops_the_dispatcher_until_there_is_room)
 {
     struct err e;
@@ -66,6 +76,7 @@ static Suite *make_suite(void)
     TCase *tc = tcase_create("dispatch");
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, a_step_dispatches_all_that_is_published);
+    tcase_add_test(tc, the_dispatcher_naps_while_much_is_appended);
     tcase_add_test(tc, a_full_disk_stops_the_dispatcher_until_there_is_room);
     tcase_add_test(tc, a_record_damaged_before_its_dispatch_does_not_hide_the_next);
     suite_add_tcase(s, tc);
