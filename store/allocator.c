@@ -1,12 +1,15 @@
 /* Makes room in front of the writer, so that appending needs no system call (I7).
  *
- * Files: the current one is appended to; the next is made (allocated, mapped, its first window
+ * Window: the pages [published, published + window) are populated before they are reserved (I1), on
+ * into the next file where one ends. It is as wide as what is written in WINDOW_MS, within bounds.
+ * Giving back pages only drops page-table entries, so a writer that raced with it meets a minor
+ * fault and nothing worse.
+ * Files: the current one is written to; the next is made (allocated, mapped, its first window
  * populated) once the current one is half full or would be full within FILL_AHEAD_S; it waits in
- * `ready` until an appender takes it. A next file never used is removed at the stop; a crash leaves
- * it as a file of zeros, which recovery drops.
- * Window: pages [published, published + window) are populated before they are reserved (I1). It is
- * wide under load and narrow when little is written; giving back pages only drops page-table
- * entries, so a writer that raced with it meets a minor fault and nothing worse. */
+ * `ready` until an appender takes it. That takes as long as the disk likes, so a thread of its own
+ * does it. A next file never used is removed at the stop; a crash leaves it as a file of zeros,
+ * which recovery drops.
+ * A file is populated by the maker until it is in `made`, then by the window alone. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/allocator.h"
 
@@ -15,9 +18,12 @@
 
 enum {
     POPULATE_STEP_BYTES = 4 << 20, /* waiting appenders go on after each */
+    WINDOW_MS = 100,
     FILL_AHEAD_S = 5,
+    RATE_MIN_MS = 10, /* shorter than this tells nothing of the rate */
     RATE_STEP_MS = 1000,
-    IDLE_STEPS = 5, /* without an append, before the window shrinks */
+    RATE_DECAY = 4, /* a quarter of the way down at each step */
+    IDLE_MS = 5000, /* without an append, before the window shrinks */
     WAIT_MS = 1000, /* only against a lost thread: every turn wakes the waiters */
 };
 
@@ -31,7 +37,9 @@ void allocator_init(struct allocator *a, struct mapped_files *log,
         .window_bytes = window_bytes,
         .idle_window_bytes = idle_window_bytes,
     };
-    worker_init(&a->worker, allocator_step, a);
+    atomic_init(&a->due_off, ALLOCATOR_NOT_DUE);
+    worker_init(&a->window, allocator_window_step, a);
+    worker_init(&a->maker, allocator_maker_step, a);
     lock_init(&a->lock, LOCK_LEAF);
     lock_cond_init(&a->cond);
 }
@@ -61,18 +69,24 @@ int allocator_begin(struct allocator *a, struct mapped_file *first, uint64_t off
     return 0;
 }
 
+int allocator_start(struct allocator *a, struct err *e)
+{
+    int rc = worker_start(&a->maker, "store-alloc", e);
+    return rc == 0 ? worker_start(&a->window, "store-populate", e) : rc;
+}
+
 /* ---- the appender's side ---- */
 
 struct mapped_file *allocator_take(struct allocator *a)
 {
-    /* pairs with the release in make_next: the file is whole */
+    /* pairs with the release in hand_out: the file is whole */
     return atomic_exchange_explicit(&a->ready, NULL, memory_order_acquire);
 }
 
 void allocator_nudge(struct allocator *a, uint64_t published)
 {
     if (published >= atomic_load_explicit(&a->nudge_off, memory_order_seq_cst))
-        worker_wake(&a->worker);
+        worker_wake(&a->window);
 }
 
 struct allocator_turn allocator_turn(struct allocator *a)
@@ -87,7 +101,7 @@ int allocator_wait(struct allocator *a, struct allocator_turn seen, struct err *
 {
     /* seq_cst with worker_wake: the step that it makes due sees the wish */
     atomic_store_explicit(&a->is_wanted, true, memory_order_seq_cst);
-    worker_wake(&a->worker);
+    worker_wake(&a->window);
     int rc = 0;
     lock_take(&a->lock);
     while (atomic_load_explicit(&a->n_turns, memory_order_acquire) == seen.n_turns &&
@@ -103,7 +117,7 @@ int allocator_wait(struct allocator *a, struct allocator_turn seen, struct err *
     return rc;
 }
 
-/* ---- the step ---- */
+/* ---- telling who waits ---- */
 
 static void tell(struct allocator *a, int rc, const struct err *e)
 {
@@ -117,31 +131,17 @@ static void tell(struct allocator *a, int rc, const struct err *e)
     lock_drop(&a->lock);
 }
 
-/* Populates `f` up to `upto` in pieces, letting waiting appenders go on after each. */
-static int populate_to(struct allocator *a, struct mapped_file *f, uint64_t upto, struct err *e)
-{
-    for (;;) {
-        uint64_t done = atomic_load_explicit(&f->populated, memory_order_acquire);
-        if (done >= upto)
-            return 0;
-        uint64_t to = upto - done > POPULATE_STEP_BYTES ? done + POPULATE_STEP_BYTES : upto;
-        int rc = mapped_file_populate(f, to, e);
-        if (rc < 0)
-            return rc;
-        if (f == a->current)
-            tell(a, 0, e);
-    }
-}
+/* ---- the maker ---- */
 
-static int make_next(struct allocator *a, struct err *e)
+static int make_file(struct mapped_files *log, uint64_t start, uint64_t populate_bytes,
+                     struct mapped_file **ret_file, struct err *e)
 {
-    struct mapped_files *log = a->log;
     struct mapped_file *f;
-    int rc = mapped_file_create(&f, log->io, log->folder, a->current->start + log->file_bytes,
-                                log->file_bytes, log->file_bytes, e);
+    int rc =
+        mapped_file_create(&f, log->io, log->folder, start, log->file_bytes, log->file_bytes, e);
     if (rc < 0)
         return rc;
-    rc = populate_to(a, f, window_end(f, 0, a->idle_window_bytes), e);
+    rc = mapped_file_populate(f, window_end(f, 0, populate_bytes), e);
     if (rc == 0)
         rc = mapped_files_add(log, f, e);
     if (rc < 0) {
@@ -149,17 +149,43 @@ static int make_next(struct allocator *a, struct err *e)
         mapped_file_free(f);
         return rc;
     }
-    mapped_file_pin(f); /* ours */
-    mapped_file_pin(f); /* the taker's */
-    a->next = f;
-    atomic_store_explicit(&a->ready, f, memory_order_release); /* pairs with allocator_take */
-    tell(a, 0, e);
+    *ret_file = f;
     return 0;
 }
 
-/* After an appender took the next file the window moves over to it. */
+static void hand_out(struct allocator *a, struct mapped_file *f)
+{
+    mapped_file_pin(f);                                        /* the window's */
+    mapped_file_pin(f);                                        /* the taker's */
+    atomic_store_explicit(&a->made, f, memory_order_release);  /* pairs with follow */
+    atomic_store_explicit(&a->ready, f, memory_order_release); /* pairs with allocator_take */
+    /* last: who sees that nothing is due sees `made`, and does not have the file made again */
+    atomic_store_explicit(&a->due_off, ALLOCATOR_NOT_DUE, memory_order_seq_cst);
+    worker_wake(&a->window);
+}
+
+int allocator_maker_step(void *arg)
+{
+    struct allocator *a = arg;
+    struct err e;
+    struct mapped_file *f;
+    uint64_t due_off = atomic_load_explicit(&a->due_off, memory_order_seq_cst);
+    if (due_off == ALLOCATOR_NOT_DUE)
+        return WORKER_WHEN_WOKEN;
+    int rc = make_file(a->log, due_off, a->idle_window_bytes, &f, &e);
+    if (rc == 0)
+        hand_out(a, f);
+    tell(a, rc, &e);
+    return rc < 0 ? RATE_STEP_MS : WORKER_WHEN_WOKEN;
+}
+
+/* ---- the window ---- */
+
+/* Takes what was made, and moves on to it after an appender has. */
 static void follow(struct allocator *a, uint64_t published)
 {
+    if (!a->next)
+        a->next = atomic_exchange_explicit(&a->made, NULL, memory_order_acquire); /* hand_out */
     if (!a->next || published < a->next->start)
         return;
     mapped_file_unpin(a->current);
@@ -171,19 +197,59 @@ static void measure(struct allocator *a, uint64_t published)
 {
     uint64_t now_ns = a->log->io->mono_ns(a->log->io);
     uint64_t elapsed_ms = (now_ns - a->seen_ns) / 1000000;
-    if (elapsed_ms < RATE_STEP_MS / 10)
+    if (elapsed_ms < RATE_MIN_MS)
         return;
     uint64_t rate = (published - a->seen_off) * 1000 / elapsed_ms;
-    a->n_idle_steps = published == a->seen_off ? a->n_idle_steps + 1 : 0;
-    a->bytes_per_s = (a->bytes_per_s + rate) / 2;
+    uint64_t lower = a->bytes_per_s - (a->bytes_per_s + RATE_DECAY - 1) / RATE_DECAY;
+    a->bytes_per_s = rate > lower ? rate : lower;
+    if (published != a->seen_off)
+        a->idle_since_ns = 0;
+    else if (a->idle_since_ns == 0)
+        a->idle_since_ns = now_ns;
     a->seen_off = published;
     a->seen_ns = now_ns;
 }
 
-static bool next_is_due(const struct allocator *a, uint64_t published, bool is_wanted)
+static bool is_idle(const struct allocator *a)
 {
-    if (a->next)
-        return false;
+    return a->idle_since_ns > 0 && (a->seen_ns - a->idle_since_ns) / 1000000 >= IDLE_MS;
+}
+
+static uint64_t choose_window(const struct allocator *a, bool is_wanted)
+{
+    uint64_t bytes = a->bytes_per_s / 1000 * WINDOW_MS;
+    if (is_wanted || bytes > a->window_bytes)
+        return a->window_bytes;
+    return bytes > a->idle_window_bytes ? bytes : a->idle_window_bytes;
+}
+
+/* Populates `f` up to `upto` in pieces, letting waiting appenders go on after each. */
+static int populate_to(struct allocator *a, struct mapped_file *f, uint64_t upto, struct err *e)
+{
+    for (;;) {
+        uint64_t done = atomic_load_explicit(&f->populated, memory_order_acquire);
+        if (done >= upto)
+            return 0;
+        uint64_t to = upto - done > POPULATE_STEP_BYTES ? done + POPULATE_STEP_BYTES : upto;
+        int rc = mapped_file_populate(f, to, e);
+        if (rc < 0)
+            return rc;
+        tell(a, 0, e);
+    }
+}
+
+static int populate(struct allocator *a, uint64_t published, uint64_t window, struct err *e)
+{
+    const struct mapped_file *f = a->current;
+    uint64_t in_file = published - f->start;
+    int rc = populate_to(a, a->current, window_end(f, in_file, window), e);
+    if (rc < 0 || !a->next || f->bytes - in_file >= window)
+        return rc;
+    return populate_to(a, a->next, window_end(a->next, 0, window - (f->bytes - in_file)), e);
+}
+
+static bool is_file_due(const struct allocator *a, uint64_t published, bool is_wanted)
+{
     uint64_t in_file = published - a->current->start;
     uint64_t left = a->current->bytes - in_file;
     /* who waits with the whole window before it waits for a file */
@@ -193,17 +259,38 @@ static bool next_is_due(const struct allocator *a, uint64_t published, bool is_w
     return in_file > a->current->bytes / 2 || a->bytes_per_s * FILL_AHEAD_S > left;
 }
 
-/* Gives back what is populated too far ahead of a writer that stopped. */
-static void shrink(struct allocator *a, uint64_t published)
+static bool is_asked_for(struct allocator *a)
 {
-    struct mapped_file *f = a->current;
-    uint64_t keep = window_end(f, published - f->start, a->idle_window_bytes);
+    return atomic_load_explicit(&a->due_off, memory_order_seq_cst) != ALLOCATOR_NOT_DUE;
+}
+
+/* Has the next file made when it is time, and once more for who waits after a failure. */
+static void ask_for_file(struct allocator *a, uint64_t published, bool is_wanted)
+{
+    if (a->next || !is_file_due(a, published, is_wanted))
+        return;
+    if (!is_asked_for(a)) {
+        /* only now: see hand_out */
+        if (atomic_load_explicit(&a->made, memory_order_acquire))
+            return;
+        atomic_store_explicit(&a->due_off, a->current->start + a->log->file_bytes,
+                              memory_order_seq_cst); /* see struct allocator */
+    } else if (!is_wanted) {
+        return;
+    }
+    worker_wake(&a->maker);
+}
+
+/* Gives back what is populated behind byte `keep`. */
+static void shrink(const struct allocator *a, struct mapped_file *f, uint64_t keep)
+{
     uint64_t populated = atomic_load_explicit(&f->populated, memory_order_acquire);
-    if (a->n_idle_steps < IDLE_STEPS || keep >= populated)
+    if (keep >= populated)
         return;
     /* first the mark, then the pages: see the head of this file */
     atomic_store_explicit(&f->populated, keep, memory_order_release);
-    (void)f->io->advise(f->io, f->base + keep, populated - keep, IO_DONTNEED); /* only memory */
+    (void)a->log->io->advise(a->log->io, f->base + keep, populated - keep,
+                             IO_DONTNEED); /* only memory */
 }
 
 /* Sets where the writer must call again; whether it is there already. */
@@ -211,14 +298,19 @@ static bool set_nudge(struct allocator *a, uint64_t window)
 {
     const struct mapped_file *f = a->current;
     uint64_t populated = atomic_load_explicit(&f->populated, memory_order_acquire);
-    uint64_t window_off = f->start + (populated > window / 2 ? populated - window / 2 : 0);
-    uint64_t file_off = a->next ? f->start + f->bytes : f->start + f->bytes / 2 + 1;
-    uint64_t off = populated == f->bytes || file_off < window_off ? file_off : window_off;
+    uint64_t off = UINT64_MAX; /* all is done until the maker wakes us */
+    if (populated < f->bytes)
+        off = f->start + (populated > window / 2 ? populated - window / 2 : 0);
+    else if (a->next)
+        off = f->start + f->bytes;
+    uint64_t file_off = f->start + f->bytes / 2 + 1;
+    if (!a->next && file_off < off && !is_asked_for(a))
+        off = file_off;
     atomic_store_explicit(&a->nudge_off, off, memory_order_seq_cst);
     return atomic_load_explicit(a->published, memory_order_seq_cst) >= off;
 }
 
-int allocator_step(void *arg)
+int allocator_window_step(void *arg)
 {
     struct allocator *a = arg;
     struct err e;
@@ -226,24 +318,26 @@ int allocator_step(void *arg)
     uint64_t published = atomic_load_explicit(a->published, memory_order_seq_cst);
     follow(a, published);
     measure(a, published);
-    bool is_busy = is_wanted || a->bytes_per_s > a->idle_window_bytes;
-    uint64_t window = is_busy ? a->window_bytes : a->idle_window_bytes;
-    int rc = populate_to(a, a->current,
-                         window_end(a->current, published - a->current->start, window), &e);
-    if (rc == 0 && next_is_due(a, published, is_wanted))
-        rc = make_next(a, &e);
-    if (rc < 0 || is_wanted)
+    uint64_t window = choose_window(a, is_wanted);
+    ask_for_file(a, published, is_wanted); /* first: both go on at the same time */
+    int rc = populate(a, published, window, &e);
+    if (rc < 0)
         tell(a, rc, &e);
-    shrink(a, published);
+    if (is_idle(a)) {
+        shrink(a, a->current,
+               window_end(a->current, published - a->current->start, a->idle_window_bytes));
+        if (a->next)
+            shrink(a, a->next, window_end(a->next, 0, a->idle_window_bytes));
+    }
     if (set_nudge(a, window) && rc == 0)
         return WORKER_AT_ONCE;
-    bool is_idle = a->n_idle_steps >= IDLE_STEPS && a->bytes_per_s == 0;
-    return is_idle ? WORKER_WHEN_WOKEN : RATE_STEP_MS;
+    return is_idle(a) && a->bytes_per_s == 0 ? WORKER_WHEN_WOKEN : RATE_STEP_MS;
 }
 
 int allocator_stop(struct allocator *a, struct err *e)
 {
-    worker_stop(&a->worker);
+    worker_stop(&a->window);
+    worker_stop(&a->maker);
     lock_take(&a->lock);
     atomic_store_explicit(&a->is_stopped, true, memory_order_release);
     (void)pthread_cond_broadcast(&a->cond);
@@ -251,6 +345,7 @@ int allocator_stop(struct allocator *a, struct err *e)
     struct mapped_file *unused = allocator_take(a);
     mapped_file_unpin(a->current);
     mapped_file_unpin(a->next);
+    mapped_file_unpin(atomic_exchange_explicit(&a->made, NULL, memory_order_acquire));
     a->current = a->next = NULL;
     if (!unused)
         return 0;
@@ -261,7 +356,8 @@ int allocator_stop(struct allocator *a, struct err *e)
 
 void allocator_fini(struct allocator *a)
 {
-    worker_fini(&a->worker);
+    worker_fini(&a->window);
+    worker_fini(&a->maker);
     (void)pthread_cond_destroy(&a->cond);
     lock_fini(&a->lock);
 }

@@ -34,7 +34,7 @@ int commit_log_init(struct commit_log *log, const struct commit_log_options *opt
     lock_init(&log->lock, LOCK_APPEND);
     uint64_t record_max = (uint64_t)opt->max_message_bytes + FORMAT_RECORD_OVERHEAD;
     uint64_t window = opt->window_bytes > record_max ? opt->window_bytes : record_max;
-    uint64_t idle_window = window / 4 > record_max ? window / 4 : record_max;
+    uint64_t idle_window = window / 8 > record_max ? window / 8 : record_max;
     allocator_init(&log->allocator, &log->files, &log->published, window, idle_window);
     rc = io_make_dirs(io, opt->folder, e);
     if (rc == 0)
@@ -105,7 +105,7 @@ int commit_log_begin(struct commit_log *log, uint64_t tail, uint64_t last_ms, st
 
 int commit_log_start(struct commit_log *log, struct err *e)
 {
-    return worker_start(&log->allocator.worker, "store-alloc", e);
+    return allocator_start(&log->allocator, e);
 }
 
 void commit_log_close(struct commit_log *log)

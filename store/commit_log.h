@@ -52,7 +52,7 @@ void commit_log_fini(struct commit_log *log); /* after stop; zeroed memory is fi
 int commit_log_begin(struct commit_log *log, uint64_t tail, uint64_t last_ms,
                      struct err *e) MUST_CHECK;
 
-/* Starts the allocator's thread. */
+/* Starts the allocator's threads. */
 int commit_log_start(struct commit_log *log, struct err *e) MUST_CHECK;
 
 /* Refuses further appends with ERR_CLOSED. */

@@ -22,7 +22,7 @@
 #include "store/residency.h"
 #include "store/store_inner.h"
 
-enum { DEFAULT_WINDOW_BYTES = 32 << 20, DEFAULT_FLUSH_MS = 500 };
+enum { DEFAULT_WINDOW_BYTES = 64 << 20, DEFAULT_FLUSH_MS = 500 };
 
 /* ---- options ---- */
 

@@ -91,7 +91,7 @@ struct store_options {
     uint64_t queue_file_bytes;      /* mappedFileSizeConsumeQueue, 6,000,000; rounded up to 20 */
     uint32_t max_message_bytes;     /* maxMessageSize, 4 MiB: bound of a body */
     uint32_t flush_interval_ms;     /* flushIntervalCommitLog, 500 */
-    uint64_t populate_window_bytes; /* populated ahead of the writer under load, 32 MiB */
+    uint64_t populate_window_bytes; /* populated ahead of the writer at most, 64 MiB */
     uint64_t mapped_budget_bytes;   /* cold commit-log files beyond it are unmapped; 0: no limit */
     struct store_host host;         /* store host of new records; zero: 127.0.0.1:0 */
     /* Called by the dispatcher with no lock of the store held that an append or read needs; it must

@@ -77,3 +77,10 @@ struct store_appended log_fixture_append(struct log_fixture *f, size_t body_len)
     ck_assert_msg(rc == 0, "append: %s", e.msg);
     return at;
 }
+
+void log_fixture_make_room(struct log_fixture *f)
+{
+    (void)allocator_window_step(&f->log.allocator);
+    (void)allocator_maker_step(&f->log.allocator);
+    (void)allocator_window_step(&f->log.allocator);
+}

@@ -36,4 +36,7 @@ int log_fixture_try(struct log_fixture *f, size_t body_len, int32_t sys_flag,
 /* The same; fails the test on error. */
 struct store_appended log_fixture_append(struct log_fixture *f, size_t body_len);
 
+/* What the allocator's threads would do: the window, and a file when one is due. */
+void log_fixture_make_room(struct log_fixture *f);
+
 #endif

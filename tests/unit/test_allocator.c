@@ -1,4 +1,4 @@
-/* The allocator's step, driven by hand: the next file, the window, waiting. */
+/* The allocator's steps, driven by hand: the next file, the window, waiting. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/allocator.h"
 
@@ -46,6 +46,14 @@ static void tear_down(void)
     tmpdir_remove(folder);
 }
 
+/* The window, the file it asks for, and the window again. */
+static void step(void)
+{
+    (void)allocator_window_step(&a);
+    (void)allocator_maker_step(&a);
+    (void)allocator_window_step(&a);
+}
+
 START_TEST(the_first_window_is_there_before_the_first_append)
 {
     ck_assert_uint_eq(mf.files[0]->populated, IDLE_WINDOW);
@@ -54,7 +62,7 @@ END_TEST
 
 START_TEST(an_empty_log_keeps_one_file)
 {
-    (void)allocator_step(&a);
+    step();
     ck_assert_uint_eq(mf.n, 1);
     ck_assert_ptr_null(allocator_take(&a));
 }
@@ -63,7 +71,7 @@ END_TEST
 START_TEST(the_window_moves_ahead_of_the_writer)
 {
     published = 100 * 1024;
-    (void)allocator_step(&a);
+    step();
     ck_assert_uint_ge(mf.files[0]->populated, 100 * 1024 + IDLE_WINDOW);
     ck_assert_uint_le(mf.files[0]->populated, mf.files[0]->allocated); /* I1 */
 }
@@ -72,7 +80,7 @@ END_TEST
 START_TEST(the_next_file_is_made_when_half_is_full)
 {
     published = FILE_BYTES / 2 + 1;
-    (void)allocator_step(&a);
+    step();
     ck_assert_uint_eq(mf.n, 2);
     struct mapped_file *next = allocator_take(&a);
     ck_assert_ptr_eq(next, mf.files[1]);
@@ -85,13 +93,51 @@ END_TEST
 START_TEST(the_window_follows_into_the_file_that_was_taken)
 {
     published = FILE_BYTES / 2 + 1;
-    (void)allocator_step(&a);
+    step();
     struct mapped_file *next = allocator_take(&a);
     published = FILE_BYTES + 100 * 1024;
-    (void)allocator_step(&a);
+    step();
     ck_assert_uint_ge(next->populated, 100 * 1024 + IDLE_WINDOW);
     ck_assert_ptr_eq(a.current, next);
     mapped_file_unpin(next);
+}
+END_TEST
+
+START_TEST(the_window_reaches_into_the_next_file)
+{
+    published = FILE_BYTES / 2 + 1;
+    step();
+    published = FILE_BYTES - 4096;
+    a.is_wanted = true; /* as allocator_wait does: the whole window */
+    step();
+    ck_assert_uint_eq(mf.files[0]->populated, FILE_BYTES);
+    ck_assert_uint_ge(mf.files[1]->populated, WINDOW - 4096);
+}
+END_TEST
+
+START_TEST(a_file_is_made_once_however_often_it_is_due)
+{
+    published = FILE_BYTES / 2 + 1;
+    (void)allocator_window_step(&a);
+    (void)allocator_maker_step(&a);
+    uint8_t *base = mf.files[1]->base;
+    base[0] = 1;
+    (void)allocator_maker_step(&a);
+    step();
+    ck_assert_uint_eq(mf.n, 2);
+    ck_assert_uint_eq(base[0], 1);
+    base[0] = 0;
+}
+END_TEST
+
+START_TEST(a_file_that_takes_long_does_not_hold_up_the_window)
+{
+    published = FILE_BYTES / 2 + 1; /* due, and the maker does not come */
+    (void)allocator_window_step(&a);
+    published += 100 * 1024;
+    (void)allocator_window_step(&a);
+    ck_assert_uint_eq(mf.n, 1);
+    ck_assert_uint_ge(mf.files[0]->populated, published + IDLE_WINDOW);
 }
 END_TEST
 
@@ -99,7 +145,7 @@ START_TEST(a_file_never_used_is_removed_at_the_stop)
 {
     struct err e;
     published = FILE_BYTES / 2 + 1;
-    (void)allocator_step(&a);
+    step();
     ck_assert_uint_eq(mf.n, 2);
     ck_assert_int_eq(allocator_stop(&a, &e), 0);
     ck_assert_uint_eq(mf.n, 1);
@@ -113,7 +159,7 @@ START_TEST(who_waits_is_told_why_there_is_no_room)
     fault_arm(&fault, FAULT_ALLOCATE, 1, ENOSPC, FAULT_FROM_NOW);
     struct allocator_turn turn = allocator_turn(&a);
     a.is_wanted = true; /* as allocator_wait does */
-    (void)allocator_step(&a);
+    step();
     ck_assert_int_eq(allocator_wait(&a, turn, &e), ERR_NOSPACE);
     ck_assert_ptr_nonnull(strstr(e.msg, "allocate"));
 }
@@ -123,9 +169,9 @@ START_TEST(room_comes_back_when_the_disk_has_some)
 {
     published = FILE_BYTES - 8;
     fault_arm(&fault, FAULT_ALLOCATE, 1, ENOSPC, FAULT_ONCE);
-    (void)allocator_step(&a);
+    step();
     ck_assert_uint_eq(mf.n, 1);
-    (void)allocator_step(&a);
+    step();
     ck_assert_uint_eq(mf.n, 2);
 }
 END_TEST
@@ -149,6 +195,9 @@ static Suite *make_suite(void)
     tcase_add_test(tc, the_window_moves_ahead_of_the_writer);
     tcase_add_test(tc, the_next_file_is_made_when_half_is_full);
     tcase_add_test(tc, the_window_follows_into_the_file_that_was_taken);
+    tcase_add_test(tc, the_window_reaches_into_the_next_file);
+    tcase_add_test(tc, a_file_is_made_once_however_often_it_is_due);
+    tcase_add_test(tc, a_file_that_takes_long_does_not_hold_up_the_window);
     tcase_add_test(tc, a_file_never_used_is_removed_at_the_stop);
     tcase_add_test(tc, who_waits_is_told_why_there_is_no_room);
     tcase_add_test(tc, room_comes_back_when_the_disk_has_some);

@@ -66,7 +66,7 @@ END_TEST
 START_TEST(a_roll_writes_the_filler_and_takes_the_file_made_ready)
 {
     struct store_appended a = log_fixture_append(&f, 40 * 1024);
-    (void)allocator_step(&f.log.allocator);
+    log_fixture_make_room(&f);
     struct store_appended b = log_fixture_append(&f, 40 * 1024);
     ck_assert_uint_eq(b.log_off, LOG_FILE_BYTES);
     struct mapped_file *file;
@@ -116,7 +116,7 @@ START_TEST(who_finds_no_file_waits_for_it_outside_the_lock)
         (void)sched_yield();
     lock_take(&f.log.lock); /* it is free */
     lock_drop(&f.log.lock);
-    (void)allocator_step(&f.log.allocator);
+    log_fixture_make_room(&f);
     ck_assert_int_eq(pthread_join(thread, NULL), 0);
     ck_assert_int_eq(rc, 0);
 }
