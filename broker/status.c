@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/status.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -31,6 +32,7 @@ static void mend_utf8(char *text)
 int status_set(struct status *ret, int32_t code, const char *fmt, ...)
 {
     va_list args;
+    assert(fmt);
     va_start(args, fmt);
     (void)vsnprintf(ret->text, sizeof ret->text, fmt, args);
     va_end(args);

@@ -254,6 +254,27 @@ START_TEST(malformed_requests_are_refused_and_the_broker_goes_on)
 }
 END_TEST
 
+static void stream_bytes(const char *path, const char *bytes, size_t len)
+{
+    struct err e;
+    struct span message;
+    struct client_stream *s = NULL;
+    ck_assert_int_eq(client_stream_open(&s, f.client, path, MESSAGING_CALL_MS, &e), 0);
+    ck_assert_int_eq(client_stream_send(s, span_of(bytes, len), &e), 0);
+    ck_assert_int_eq(client_stream_next(s, MESSAGING_CALL_MS, &message), CLIENT_ENDED);
+    ck_assert_int_eq(client_stream_status(s, NULL), 3); /* INVALID_ARGUMENT */
+    client_stream_close(s);
+}
+
+START_TEST(malformed_streams_are_refused_and_the_broker_goes_on)
+{
+    static const char cut[] = "\x0a\x05xy"; /* a field longer than the message */
+    stream_bytes(PROTO_RECEIVE_MESSAGE, cut, sizeof cut - 1);
+    stream_bytes(PROTO_TELEMETRY, cut, sizeof cut - 1);
+    messaging_send_ok(f.client, "Normal", "TagA", "still here");
+}
+END_TEST
+
 START_TEST(a_call_that_is_not_served_is_unimplemented)
 {
     struct err e;
@@ -287,6 +308,7 @@ int main(int argc, char **argv)
     tcase_add_test(tc, a_request_for_two_topics_stores_nothing);
     tcase_add_test(tc, a_client_without_an_id_is_told_so);
     tcase_add_test(tc, malformed_requests_are_refused_and_the_broker_goes_on);
+    tcase_add_test(tc, malformed_streams_are_refused_and_the_broker_goes_on);
     tcase_add_test(tc, a_call_that_is_not_served_is_unimplemented);
     suite_add_tcase(suite, tc);
     return suite_run(suite);

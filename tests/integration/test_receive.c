@@ -2,6 +2,7 @@
  * times. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/lib/broker_child.h"
@@ -238,6 +239,57 @@ START_TEST(a_cancelled_receive_takes_no_message_with_it)
 }
 END_TEST
 
+/* ---- side by side ---- */
+
+enum { N_SIDE = 6, N_SHARED = 300 };
+
+/* Counts a batch's messages by the number that is their body, and acks them. */
+static size_t count_and_ack(struct messaging_batch *b, int counts[N_SHARED])
+{
+    size_t n = b->n;
+    for (size_t i = 0; i < n; i++) {
+        const V2(Message) *m = messaging_at(b, i);
+        char text[8] = "";
+        ck_assert_uint_lt(m->body.len, sizeof text);
+        memcpy(text, m->body.data, m->body.len);
+        int number = atoi(text);
+        ck_assert_int_lt(number, N_SHARED);
+        counts[number]++;
+        ck_assert_int_eq(ack(m->system_properties->receipt_handle), CODE(OK));
+    }
+    messaging_batch_free(b);
+    return n;
+}
+
+START_TEST(receives_side_by_side_share_the_messages_and_each_comes_once)
+{
+    int counts[N_SHARED] = {0};
+    struct client_stream *waiting[N_SIDE];
+    struct messaging_receive r = patient;
+    struct messaging_batch b;
+    size_t n = 0;
+    r.batch = 5;
+    for (int i = 0; i < N_SIDE; i++)
+        waiting[i] = messaging_receive_start(f.client, &r);
+    for (int i = 0; i < N_SHARED; i++) {
+        char body[8];
+        (void)snprintf(body, sizeof body, "%d", i);
+        messaging_send_ok(f.client, "T", NULL, body);
+    }
+    for (int i = 0; n < N_SHARED; i = (i + 1) % N_SIDE) {
+        messaging_receive_end(waiting[i], &b);
+        ck_assert_msg(b.n > 0, "%zu of %d came: %s", n, N_SHARED, b.text);
+        n += count_and_ack(&b, counts);
+        waiting[i] = messaging_receive_start(f.client, &r);
+    }
+    for (int i = 0; i < N_SIDE; i++)
+        client_stream_close(waiting[i]);
+    for (int i = 0; i < N_SHARED; i++)
+        ck_assert_int_eq(counts[i], 1);
+    expect_nothing(&patient);
+}
+END_TEST
+
 /* ---- redelivery ---- */
 
 START_TEST(an_acked_message_never_comes_again)
@@ -433,6 +485,7 @@ int main(int argc, char **argv)
     tcase_add_test(tc, a_receive_ends_before_its_client_gives_up);
     tcase_add_test(tc, a_waiting_receive_is_woken_by_a_message_that_it_wants);
     tcase_add_test(tc, a_cancelled_receive_takes_no_message_with_it);
+    tcase_add_test(tc, receives_side_by_side_share_the_messages_and_each_comes_once);
     tcase_add_test(tc, an_acked_message_never_comes_again);
     tcase_add_test(tc, an_unacked_message_comes_again_to_one_who_waits_as_attempt_2);
     tcase_add_test(tc, a_message_handed_back_comes_at_once_to_one_who_waits);

@@ -13,6 +13,7 @@
 #include "tests/lib/tmpdir.h"
 
 static struct {
+    const char *sluiced;
     char *store;
     struct broker_run run;
 } f;
@@ -213,11 +214,32 @@ START_TEST(a_store_path_that_is_a_file_is_named)
 }
 END_TEST
 
+/* A file system of 8 MiB in a mount name space of the child's own. */
+static const char in_small_space[] =
+    "mount -t tmpfs -o size=8m tmpfs \"$0\" 2>/dev/null || { echo refused; exit 77; }; exec \"$@\"";
+
+START_TEST(a_full_disk_is_named)
+{
+    const char *const args[] = {
+        "-rm",     "sh",    "-c",       in_small_space, f.store, f.sluiced,
+        "--store", f.store, "--listen", "127.0.0.1:0",  "--set", "mappedFileSizeCommitLog=33554432",
+        NULL};
+    broker_child_use("/usr/bin/unshare");
+    broker_child_run(args, &f.run);
+    broker_child_use(f.sluiced);
+    if (!strstr(f.run.err, "sluiced"))
+        return; /* no name spaces for us here: it never ran */
+    ck_assert_int_eq(f.run.status, 1);
+    expect_one_line("No space left on device");
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
+    f.sluiced = argc > 1 ? argv[1] : NULL;
     Suite *suite = suite_create("start");
     TCase *tc = tcase_create("start");
-    broker_child_use(argc > 1 ? argv[1] : NULL);
+    broker_child_use(f.sluiced);
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, help_goes_to_stdout);
     tcase_add_test(tc, a_mistake_is_one_line_that_names_the_option);
@@ -230,6 +252,7 @@ int main(int argc, char **argv)
     tcase_add_test(tc, a_log_file_of_another_length_is_named);
     tcase_add_test(tc, damaged_topics_are_named);
     tcase_add_test(tc, a_store_path_that_is_a_file_is_named);
+    tcase_add_test(tc, a_full_disk_is_named);
     suite_add_tcase(suite, tc);
     return suite_run(suite);
 }

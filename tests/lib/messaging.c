@@ -199,6 +199,15 @@ void messaging_send_ok(struct client *c, const char *topic, const char *tag, con
 
 /* ---- receiving ---- */
 
+static void set_polling(V2(ReceiveMessageRequest) *req, int64_t ms, Google__Protobuf__Duration *d)
+{
+    if (ms < 0)
+        return;
+    req->_long_polling_timeout_case =
+        APACHE__ROCKETMQ__V2__RECEIVE_MESSAGE_REQUEST___LONG_POLLING_TIMEOUT_LONG_POLLING_TIMEOUT;
+    req->long_polling_timeout = d;
+}
+
 struct client_stream *messaging_receive_start(struct client *c, const struct messaging_receive *r)
 {
     struct err e = {0};
@@ -222,11 +231,7 @@ struct client_stream *messaging_receive_start(struct client *c, const struct mes
             APACHE__ROCKETMQ__V2__RECEIVE_MESSAGE_REQUEST___INVISIBLE_DURATION_INVISIBLE_DURATION;
         req.invisible_duration = &invisible;
     }
-    if (r->polling_ms >= 0) {
-        req._long_polling_timeout_case =
-            APACHE__ROCKETMQ__V2__RECEIVE_MESSAGE_REQUEST___LONG_POLLING_TIMEOUT_LONG_POLLING_TIMEOUT;
-        req.long_polling_timeout = &polling;
-    }
+    set_polling(&req, r->polling_ms, &polling);
     if (r->attempt_id) {
         req._attempt_id_case =
             APACHE__ROCKETMQ__V2__RECEIVE_MESSAGE_REQUEST___ATTEMPT_ID_ATTEMPT_ID;
