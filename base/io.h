@@ -28,6 +28,10 @@ struct io {
     int (*truncate)(struct io *io, int fd, uint64_t len);
     /* Allocates blocks and extends the file; a later write there cannot fail for want of space. */
     int (*allocate)(struct io *io, int fd, uint64_t off, uint64_t len);
+    /* The first byte at or behind `off` that may be other than zero. -ENXIO: a hole is all there
+     * is.
+     */
+    int (*next_data)(struct io *io, int fd, uint64_t off, uint64_t *ret_off);
     int64_t (*pread)(struct io *io, int fd, void *buf, size_t len, uint64_t off);
     int64_t (*pwrite)(struct io *io, int fd, const void *buf, size_t len, uint64_t off);
     int64_t (*pwritev)(struct io *io, int fd, const struct iovec *iov, int n_iov, uint64_t off);

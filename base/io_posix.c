@@ -50,6 +50,16 @@ static int posix_allocate(struct io *io, int fd, uint64_t off, uint64_t len)
     return rc < 0 ? -errno : 0;
 }
 
+static int posix_next_data(struct io *io, int fd, uint64_t off, uint64_t *ret_off)
+{
+    (void)io;
+    off_t at = lseek(fd, (off_t)off, SEEK_DATA);
+    if (at < 0 && errno != EINVAL)
+        return -errno;
+    *ret_off = at < 0 ? off : (uint64_t)at; /* a file system that cannot tell: all of it */
+    return 0;
+}
+
 static int64_t posix_pread(struct io *io, int fd, void *buf, size_t len, uint64_t off)
 {
     (void)io;
@@ -197,6 +207,7 @@ struct io *io_posix(void)
         .size = posix_size,
         .truncate = posix_truncate,
         .allocate = posix_allocate,
+        .next_data = posix_next_data,
         .pread = posix_pread,
         .pwrite = posix_pwrite,
         .pwritev = posix_pwritev,

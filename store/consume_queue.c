@@ -8,6 +8,8 @@
 #include "store/consume_queue.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +19,8 @@
 
 enum {
     ALLOCATE_STEP_BYTES = 256 * 1024, /* 13,107 entries: one call to the file system for each */
-    FILL_MAX = 1 << 20,               /* a wider hole is a damaged number, not lost records */
+    READ_AHEAD_BYTES = 128 * 1024,
+    FILL_MAX = 1 << 20, /* a wider hole is a damaged number, not lost records */
 };
 
 int consume_queue_new(struct consume_queue **ret_q, struct span topic, int32_t queue_id,
@@ -42,6 +45,9 @@ int consume_queue_new(struct consume_queue **ret_q, struct span topic, int32_t q
         free(q);
         return rc;
     }
+    /* most queues hold little and are touched at their end: reading around would cache whole files
+     */
+    q->files.advice = IO_RANDOM;
     *ret_q = q;
     return 0;
 }
@@ -68,6 +74,17 @@ static uint64_t load_end(const struct consume_queue *q)
 
 /* ---- reading ---- */
 
+/* Fetches what a scan will read after `len` bytes at `from`, once for each block it enters, and no
+ * further than the queue goes: IO_RANDOM leaves that to us. `end` is in the file too. */
+static void read_ahead(const struct mapped_file *f, uint64_t from, uint64_t len, uint64_t end)
+{
+    uint64_t block = (from + len) / READ_AHEAD_BYTES * READ_AHEAD_BYTES;
+    uint64_t upto = block + READ_AHEAD_BYTES < end ? block + READ_AHEAD_BYTES : end;
+    bool is_entered = from <= block && block < from + len;
+    if (is_entered && upto > from + len)
+        (void)f->io->advise(f->io, f->base + block, upto - block, IO_WILLNEED); /* only speed */
+}
+
 int consume_queue_read(struct consume_queue *q, uint64_t queue_off,
                        struct store_queue_entry *entries, size_t n, size_t *ret_n, struct err *e)
 {
@@ -86,6 +103,8 @@ int consume_queue_read(struct consume_queue *q, uint64_t queue_off,
         n = in_file;
     if (n > end - queue_off)
         n = end - queue_off;
+    read_ahead(f, at - f->start, n * STORE_QUEUE_ENTRY_BYTES,
+               (end - queue_off < in_file ? end * STORE_QUEUE_ENTRY_BYTES - f->start : f->bytes));
     const uint8_t *p = f->base + (at - f->start);
     for (size_t i = 0; i < n; i++, p += STORE_QUEUE_ENTRY_BYTES)
         if (!store_queue_entry_decode(p, &entries[i]))
@@ -112,12 +131,15 @@ static int entry_holds(struct consume_queue *q, uint64_t at, uint64_t below_log_
     return 0;
 }
 
-/* The end of the believed entries in [lo, hi): they come first, so halving finds it. */
+/* The end of the believed entries in [lo, hi): they come first, so leaps and halving find it. */
 static int find_end(struct consume_queue *q, uint64_t lo, uint64_t hi, uint64_t below_log_off,
                     uint64_t *ret_end, struct err *e)
 {
+    uint64_t step =
+        1; /* doubled while they hold: a short queue is found without touching the rest */
     while (lo < hi) {
-        uint64_t mid = lo + (hi - lo) / 2;
+        uint64_t mid = hi - lo > 2 * step ? lo + step : lo + (hi - lo) / 2;
+        step *= 2;
         bool holds;
         int rc = entry_holds(q, mid * STORE_QUEUE_ENTRY_BYTES, below_log_off, &holds, e);
         if (rc < 0)
@@ -151,6 +173,31 @@ static bool is_zero(const uint8_t *p, uint64_t len)
     return len == 0 || (p[0] == 0 && memcmp(p, p + 1, len - 1) == 0);
 }
 
+/* Zeroes `f` from byte `from` on. Holes are passed over: looking at them would cache them. */
+static int clear_file(struct mapped_file *f, int fd, uint64_t from, struct err *e)
+{
+    struct io *io = f->io;
+    while (from < f->bytes) {
+        int rc = io->next_data(io, fd, from, &from);
+        if (rc == -ENXIO)
+            break;
+        if (rc < 0)
+            return err_sys(e, -rc, "look for data in '%s'", f->path);
+        if (from >= f->bytes)
+            break;
+        uint64_t page_end = from - from % MAPPED_PAGE_BYTES + MAPPED_PAGE_BYTES;
+        uint64_t upto = page_end < f->bytes ? page_end : f->bytes;
+        if (!is_zero(f->base + from, upto - from)) {
+            rc = mapped_file_allocate(f, f->bytes, e); /* I4 */
+            if (rc < 0)
+                return rc;
+            memset(f->base + from, 0, upto - from);
+        }
+        from = upto;
+    }
+    return 0;
+}
+
 /* Zeroes what lies behind `end` in its file and drops the files behind that. */
 static int clear_behind(struct consume_queue *q, uint64_t end, struct err *e)
 {
@@ -164,11 +211,13 @@ static int clear_behind(struct consume_queue *q, uint64_t end, struct err *e)
     int rc = mapped_files_pin(&q->files, at, &f, e);
     if (rc < 0)
         return rc;
-    uint64_t from = at - f->start, keep_to = f->start + f->bytes;
-    if (!is_zero(f->base + from, f->bytes - from)) {
-        rc = mapped_file_allocate(f, f->bytes, e); /* I4 */
-        if (rc == 0)
-            memset(f->base + from, 0, f->bytes - from);
+    uint64_t keep_to = f->start + f->bytes;
+    int fd = f->io->open(f->io, f->path, O_RDONLY, 0);
+    if (fd < 0) {
+        rc = err_sys(e, -fd, "open '%s'", f->path);
+    } else {
+        rc = clear_file(f, fd, at - f->start, e);
+        (void)f->io->close(f->io, fd); /* read only: nothing to lose */
     }
     mapped_file_unpin(f);
     if (rc < 0)

@@ -191,6 +191,13 @@ int mapped_files_load(struct mapped_files *mf, struct err *e)
 
 /* ---- the list ---- */
 
+/* Only memory and speed hang on it. Locks: LOCK_FILES. */
+static void advise(const struct mapped_files *mf, const struct mapped_file *f)
+{
+    if (mf->advice != IO_NORMAL)
+        (void)mf->io->advise(mf->io, f->base, f->bytes, mf->advice);
+}
+
 int mapped_files_add(struct mapped_files *mf, struct mapped_file *f, struct err *e)
 {
     int rc = 0;
@@ -207,6 +214,8 @@ int mapped_files_add(struct mapped_files *mf, struct mapped_file *f, struct err 
     }
     assert(mf->n == 0 || mf->files[mf->n - 1]->start + mf->file_bytes == f->start);
     mf->files[mf->n++] = f;
+    if (f->base)
+        advise(mf, f);
 out:
     lock_drop(&mf->lock);
     return rc;
@@ -224,10 +233,12 @@ int mapped_files_pin(struct mapped_files *mf, uint64_t off, struct mapped_file *
         goto out;
     }
     struct mapped_file *f = mf->files[(off - mf->files[0]->start) / mf->file_bytes];
-    if (!f->base)
+    if (!f->base) {
         rc = mapped_file_map(f, mf->access, e);
-    if (rc < 0)
-        goto out;
+        if (rc < 0)
+            goto out;
+        advise(mf, f);
+    }
     f->last_use = ++mf->tick;
     mapped_file_pin(f);
     *ret_file = f;

@@ -17,6 +17,7 @@ struct mapped_files {
     char *folder;
     uint64_t file_bytes;
     enum mapped_access access;   /* how files are mapped on demand */
+    enum io_advice advice;       /* given for each mapping; init sets IO_NORMAL */
     struct reclaimer *reclaimer; /* takes what is dropped */
     struct lock lock;            /* LOCK_FILES */
     /* guarded by lock */

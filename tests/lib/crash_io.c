@@ -110,6 +110,21 @@ static int crash_allocate(struct io *io, int fd, uint64_t off, uint64_t len)
     return end(c, is_on ? c->inner->allocate(c->inner, fd, off, len) : -EIO);
 }
 
+/* What is mapped may hold more than the file, so that nothing is called a hole. */
+static int crash_next_data(struct io *io, int fd, uint64_t off, uint64_t *ret_off)
+{
+    struct crash_io *c = crash_of(io);
+    uint64_t len = 0;
+    bool is_on = begin_look(c);
+    int rc = end(c, is_on ? c->inner->size(c->inner, fd, &len) : -EIO);
+    if (rc < 0)
+        return rc;
+    if (off >= len)
+        return -ENXIO;
+    *ret_off = off;
+    return 0;
+}
+
 static int64_t crash_pread(struct io *io, int fd, void *buf, size_t len, uint64_t off)
 {
     struct crash_io *c = crash_of(io);
@@ -297,6 +312,7 @@ static const struct io crashing_io = {
     .size = crash_size,
     .truncate = crash_truncate,
     .allocate = crash_allocate,
+    .next_data = crash_next_data,
     .pread = crash_pread,
     .pwrite = crash_pwrite,
     .pwritev = crash_pwritev,

@@ -62,6 +62,12 @@ static int fault_allocate(struct io *io, int fd, uint64_t off, uint64_t len)
     return fails(f, FAULT_ALLOCATE) ? -f->errno_value : f->inner->allocate(f->inner, fd, off, len);
 }
 
+static int fault_next_data(struct io *io, int fd, uint64_t off, uint64_t *ret_off)
+{
+    struct fault *f = fault_of(io);
+    return fails(f, FAULT_SIZE) ? -f->errno_value : f->inner->next_data(f->inner, fd, off, ret_off);
+}
+
 static int64_t fault_pread(struct io *io, int fd, void *buf, size_t len, uint64_t off)
 {
     struct fault *f = fault_of(io);
@@ -196,6 +202,7 @@ static const struct io faulty_io = {
     .size = fault_size,
     .truncate = fault_truncate,
     .allocate = fault_allocate,
+    .next_data = fault_next_data,
     .pread = fault_pread,
     .pwrite = fault_pwrite,
     .pwritev = fault_pwritev,

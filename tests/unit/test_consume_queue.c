@@ -3,9 +3,13 @@
 #include "store/consume_queue.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/vfs.h>
+#include <unistd.h>
 
 #include "store/reclaimer.h"
+#include "store/residency.h"
 #include "tests/lib/fault.h"
 #include "tests/lib/suite.h"
 #include "tests/lib/tmpdir.h"
@@ -209,6 +213,83 @@ START_TEST(a_flush_syncs_only_what_is_new)
 }
 END_TEST
 
+/* ---- what a queue costs in memory ---- */
+
+enum { REAL_FILE_BYTES = 6000000, SMALL_BYTES = 64 * 1024, TMPFS_TYPE = 0x01021994 };
+
+static uint64_t resident_bytes(void)
+{
+    struct residency r;
+    struct err e;
+    char *path = tmpdir_path(folder, "00000000000000000000");
+    int fd = open(path, O_RDONLY);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(residency_of_fd(fd, REAL_FILE_BYTES, &r, &e), 0);
+    (void)close(fd);
+    free(path);
+    return r.resident_bytes;
+}
+
+/* On tmpfs allocated is resident. */
+static bool is_on_disk(void)
+{
+    struct statfs fs;
+    ck_assert_int_eq(statfs(root, &fs), 0);
+    return fs.f_type != TMPFS_TYPE;
+}
+
+static void use_real_files(void)
+{
+    struct err e;
+    consume_queue_unref(q);
+    ck_assert_int_eq(
+        consume_queue_new(&q, span_str("T"), 0, folder, REAL_FILE_BYTES, &fault.io, &reclaimer, &e),
+        0);
+}
+
+START_TEST(a_queue_with_one_entry_keeps_little_in_memory)
+{
+    struct err e;
+    uint64_t n_bytes;
+    use_real_files();
+    put_many(1);
+    (void)read_one(0);
+    ck_assert_int_eq(consume_queue_flush(q, &n_bytes, &e), 0);
+    if (is_on_disk())
+        ck_assert_uint_lt(resident_bytes(), SMALL_BYTES);
+    use_real_files();
+    ck_assert_int_eq(consume_queue_load(q, UINT64_MAX, &e), 0);
+    (void)read_one(0);
+    if (is_on_disk())
+        ck_assert_uint_lt(resident_bytes(), SMALL_BYTES);
+}
+END_TEST
+
+START_TEST(entries_far_behind_the_end_are_cleared_too)
+{
+    struct err e;
+    enum { N = 20000, KEPT = 7 };
+    use_real_files();
+    put_many(N);
+    use_real_files();
+    ck_assert_int_eq(consume_queue_load(q, 100 * KEPT, &e), 0);
+    ck_assert_uint_eq(q->end_off, KEPT);
+    use_real_files();
+    ck_assert_int_eq(consume_queue_load(q, UINT64_MAX, &e), 0);
+    ck_assert_uint_eq(q->end_off, KEPT);
+}
+END_TEST
+
+START_TEST(the_end_is_found_in_a_queue_of_any_length)
+{
+    for (uint64_t n = 1; n < 3 * PER_FILE; n++) {
+        ck_assert_int_eq(put(n - 1, 100 * (n - 1)), QUEUE_PUT_NEW);
+        reload(UINT64_MAX);
+        ck_assert_uint_eq(q->end_off, n);
+    }
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *s = suite_create("consume_queue");
@@ -226,6 +307,9 @@ static Suite *make_suite(void)
     tcase_add_test(tc, a_cut_drops_what_points_behind_the_log);
     tcase_add_test(tc, a_full_disk_leaves_the_queue_as_it_was);
     tcase_add_test(tc, a_flush_syncs_only_what_is_new);
+    tcase_add_test(tc, a_queue_with_one_entry_keeps_little_in_memory);
+    tcase_add_test(tc, entries_far_behind_the_end_are_cleared_too);
+    tcase_add_test(tc, the_end_is_found_in_a_queue_of_any_length);
     suite_add_tcase(s, tc);
     return s;
 }

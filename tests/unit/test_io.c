@@ -311,6 +311,23 @@ START_TEST(failures_come_back_as_negative_errno)
 }
 END_TEST
 
+START_TEST(holes_are_told_from_data)
+{
+    enum { FILE_BYTES = 1 << 20, DATA_AT = 512 * 1024 };
+    uint64_t at = 0;
+    int fd = io->open(io, path, O_RDWR | O_CREAT, 0644);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(io->truncate(io, fd, FILE_BYTES), 0);
+    ck_assert_int_eq(io->pwrite(io, fd, "x", 1, DATA_AT), 1);
+    ck_assert_int_eq(io->next_data(io, fd, DATA_AT, &at), 0);
+    ck_assert_uint_eq(at, DATA_AT);
+    ck_assert_int_eq(io->next_data(io, fd, 0, &at), 0);
+    ck_assert_uint_le(at, DATA_AT); /* 0 where the file system cannot tell */
+    ck_assert_int_eq(io->next_data(io, fd, FILE_BYTES, &at), -ENXIO);
+    ck_assert_int_eq(io->close(io, fd), 0);
+}
+END_TEST
+
 START_TEST(clocks_and_free_space_are_plausible)
 {
     uint64_t free_bytes, total;
@@ -347,6 +364,7 @@ static TCase *posix_case(void)
     tcase_add_test(tc, a_locked_file_cannot_be_locked_by_another_open);
     tcase_add_test(tc, a_lock_is_seen_by_a_record_lock);
     tcase_add_test(tc, allocated_and_mapped_bytes_reach_the_file);
+    tcase_add_test(tc, holes_are_told_from_data);
     tcase_add_test(tc, failures_come_back_as_negative_errno);
     tcase_add_test(tc, clocks_and_free_space_are_plausible);
     return tc;
