@@ -87,7 +87,10 @@ static void log_recovery(const struct broker *b)
     struct store_recovery r;
     store_recovery_report(b->store, &r);
     log_info("store '%s' %s: looked at %" PRIu64 " bytes, %" PRIu64 " records, in %" PRIu64 " ms",
-             b->cfg.store_root, r.was_clean ? "was closed cleanly" : "is recovered",
+             b->cfg.store_root,
+             r.is_new      ? "is new"
+             : r.was_clean ? "was closed cleanly"
+                           : "is recovered",
              r.scanned_bytes, r.n_records, r.elapsed_ms);
     if (r.n_damaged > 0)
         log_warn("%" PRIu64 " damaged places, %" PRIu64 " bytes, passing over them", r.n_damaged,

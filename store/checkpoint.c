@@ -39,6 +39,17 @@ int checkpoint_read(const char *root, struct io *io, struct store_checkpoint *re
     return rc;
 }
 
+/* Gives a new file its length: one that knows nothing. */
+static int fill_new(int fd, struct io *io, struct err *e)
+{
+    uint64_t bytes;
+    const struct store_checkpoint nothing = {0};
+    int rc = io->size(io, fd, &bytes);
+    if (rc < 0)
+        return err_sys(e, -rc, "stat the checkpoint");
+    return bytes > 0 ? 0 : checkpoint_write(fd, io, &nothing, e);
+}
+
 int checkpoint_open(const char *root, struct io *io, int *ret_fd, struct err *e)
 {
     char *path;
@@ -51,10 +62,14 @@ int checkpoint_open(const char *root, struct io *io, int *ret_fd, struct err *e)
     free(path);
     if (rc < 0)
         return rc;
-    rc = io->sync_dir(io, root);
+    rc = fill_new(fd, io, e);
+    if (rc == 0) {
+        rc = io->sync_dir(io, root);
+        rc = rc < 0 ? err_sys(e, -rc, "sync folder '%s'", root) : 0;
+    }
     if (rc < 0) {
         (void)io->close(io, fd);
-        return err_sys(e, -rc, "sync folder '%s'", root);
+        return rc;
     }
     *ret_fd = fd;
     return 0;

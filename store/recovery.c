@@ -322,6 +322,7 @@ int recovery_run(struct commit_log *log, struct consume_queues *queues,
     mapped_files_bounds(&log->files, &w.first, &w.end);
     uint64_t begin = w.first;
     int rc = load_queues(&w, cp, &begin, e);
+    report->is_new = report->was_clean && w.end == 0 && consume_queues_count(queues) == 0;
     if (rc == 0)
         rc = walk_from(&w, begin, e);
     if (rc == 0 && w.is_lacking) {

@@ -102,6 +102,7 @@ struct store_options {
 
 /* What recovery found; printed by the broker at start. */
 struct store_recovery {
+    bool is_new;            /* there was no store: no abort file and no log */
     bool was_clean;         /* no abort file */
     uint64_t scanned_bytes; /* of the commit log */
     uint64_t n_records;     /* walked */

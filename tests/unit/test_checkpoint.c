@@ -55,6 +55,34 @@ START_TEST(all_six_fields_come_back)
 }
 END_TEST
 
+START_TEST(a_new_checkpoint_has_its_length_at_once)
+{
+    struct err e;
+    uint64_t bytes = 0;
+    int fd;
+    ck_assert_int_eq(checkpoint_open(root, io_posix(), &fd, &e), 0);
+    ck_assert_int_eq(io_posix()->size(io_posix(), fd, &bytes), 0);
+    ck_assert_uint_eq(bytes, STORE_CHECKPOINT_BYTES);
+    (void)close(fd);
+}
+END_TEST
+
+START_TEST(opening_keeps_what_the_checkpoint_says)
+{
+    const struct store_checkpoint cp = {.queue_off = 6};
+    struct store_checkpoint back;
+    struct err e;
+    int fd;
+    ck_assert_int_eq(checkpoint_open(root, io_posix(), &fd, &e), 0);
+    ck_assert_int_eq(checkpoint_write(fd, io_posix(), &cp, &e), 0);
+    (void)close(fd);
+    ck_assert_int_eq(checkpoint_open(root, io_posix(), &fd, &e), 0);
+    (void)close(fd);
+    ck_assert_int_eq(checkpoint_read(root, io_posix(), &back, &e), 0);
+    ck_assert_int_eq(back.queue_off, 6);
+}
+END_TEST
+
 START_TEST(an_empty_checkpoint_knows_nothing)
 {
     struct store_checkpoint cp;
@@ -88,6 +116,8 @@ static Suite *make_suite(void)
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, a_missing_checkpoint_knows_nothing);
     tcase_add_test(tc, all_six_fields_come_back);
+    tcase_add_test(tc, a_new_checkpoint_has_its_length_at_once);
+    tcase_add_test(tc, opening_keeps_what_the_checkpoint_says);
     tcase_add_test(tc, an_empty_checkpoint_knows_nothing);
     tcase_add_test(tc, a_failed_sync_is_told);
     suite_add_tcase(s, tc);

@@ -65,6 +65,19 @@ START_TEST(records_run_over_many_files)
 }
 END_TEST
 
+START_TEST(a_new_store_is_told_from_one_closed_well)
+{
+    struct store_recovery r;
+    store_recovery_report(f.store, &r);
+    ck_assert(r.is_new);
+    store_fixture_close(&f); /* nothing was ever appended */
+    store_fixture_open(&f);
+    store_recovery_report(f.store, &r);
+    ck_assert(!r.is_new);
+    ck_assert(r.was_clean);
+}
+END_TEST
+
 START_TEST(a_clean_close_keeps_everything)
 {
     for (int i = 0; i < 150; i++)
@@ -400,6 +413,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, what_was_appended_is_read_back);
     tcase_add_test(tc, each_queue_counts_its_own_records);
     tcase_add_test(tc, records_run_over_many_files);
+    tcase_add_test(tc, a_new_store_is_told_from_one_closed_well);
     tcase_add_test(tc, a_clean_close_keeps_everything);
     tcase_add_test(tc, a_store_in_use_is_refused);
     tcase_add_test(tc, a_record_larger_than_its_limits_is_refused);
