@@ -10,7 +10,8 @@
 int checkpoint_read(const char *root, struct io *io, struct store_checkpoint *ret,
                     struct err *e) MUST_CHECK;
 
-/* Opens or makes the file, of full length from the start; its descriptor is the caller's to close. */
+/* Opens or makes the file, of full length from the start; its descriptor is the caller's to close.
+ */
 int checkpoint_open(const char *root, struct io *io, int *ret_fd, struct err *e) MUST_CHECK;
 
 /* Writes and syncs it. The fields lie in one sector: a crash leaves the old or the new ones. */

@@ -28,6 +28,10 @@ struct consume_queue {
     /* atomic: stored by the dispatcher (release), loaded by any reader (acquire) -- I2 */
     _Atomic uint64_t min_off; /* first entry */
     _Atomic uint64_t end_off; /* one past the last */
+    /* atomic, acq_rel exchanges on both sides: set by the dispatcher after it moved end_off,
+     * cleared by the flusher before it reads that -- see consume_queues_note_dirty */
+    _Atomic bool is_dirty;
+    struct consume_queue *next_dirty; /* of who set is_dirty, then of who took the list */
     _Atomic bool is_gone;    /* release when it leaves the table, acquire by who kept a reference */
     _Atomic uint32_t n_refs; /* the table's, and each user's: relaxed up, acq_rel down */
 };

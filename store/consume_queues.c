@@ -45,10 +45,20 @@ int consume_queues_init(struct consume_queues *t, struct io *io, const char *roo
     return 0;
 }
 
+static struct consume_queue *take_dirty(struct consume_queues *t)
+{
+    return atomic_exchange_explicit(&t->dirty, NULL,
+                                    memory_order_acquire); /* pairs with note_dirty */
+}
+
 void consume_queues_fini(struct consume_queues *t)
 {
     if (!t->folder)
         return;
+    for (struct consume_queue *q = take_dirty(t), *next; q; q = next) {
+        next = q->next_dirty;
+        consume_queue_unref(q);
+    }
     size_t pos = 0;
     for (const struct map_entry *at; (at = map_next(&t->queues, &pos));)
         consume_queue_unref(at->value);
@@ -189,6 +199,38 @@ int consume_queues_drop(struct consume_queues *t, struct consume_queue *q, struc
         rc = rc < 0 && rc != -ENOENT ? err_sys(e, -rc, "remove folder '%s'", q->files.folder) : 0;
     }
     consume_queue_unref(q);
+    return rc;
+}
+
+/* ---- dirty queues ---- */
+
+void consume_queues_note_dirty(struct consume_queues *t, struct consume_queue *q)
+{
+    /* when it was set, the flusher's exchange comes later and shows it the entry that we wrote */
+    if (atomic_exchange_explicit(&q->is_dirty, true, memory_order_acq_rel))
+        return;
+    consume_queue_ref(q);
+    q->next_dirty = atomic_load_explicit(&t->dirty, memory_order_relaxed); /* only to compare */
+    while (!atomic_compare_exchange_weak_explicit(&t->dirty, &q->next_dirty, q,
+                                                  memory_order_release, memory_order_relaxed))
+        ;
+}
+
+int consume_queues_flush(struct consume_queues *t, uint64_t *ret_bytes, struct err *e)
+{
+    int rc = 0;
+    for (struct consume_queue *q = take_dirty(t), *next; q; q = next) {
+        uint64_t bytes = 0;
+        next = q->next_dirty; /* before the exchange: then it is the dispatcher's again */
+        (void)atomic_exchange_explicit(&q->is_dirty, false, memory_order_acq_rel);
+        if (rc == 0) {
+            rc = consume_queue_flush(q, &bytes, e);
+            if (rc < 0 && consume_queue_is_gone(q))
+                rc = 0; /* dropped meanwhile: nothing of it is left to flush */
+        }
+        *ret_bytes += bytes;
+        consume_queue_unref(q);
+    }
     return rc;
 }
 

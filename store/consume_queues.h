@@ -17,6 +17,8 @@ struct consume_queues {
     struct lock lock;        /* LOCK_QUEUES */
     /* guarded by lock */
     struct map queues; /* key: topic and queue id; one reference each */
+    /* atomic: pushed to by the dispatcher (release), taken whole by the flusher (acquire) */
+    _Atomic(struct consume_queue *) dirty; /* with entries not flushed; one reference each */
 };
 
 int consume_queues_init(struct consume_queues *t, struct io *io, const char *root,
@@ -47,6 +49,14 @@ struct queue_list {
 int consume_queues_list(struct consume_queues *t, struct span topic, struct queue_list *ret,
                         struct err *e) MUST_CHECK;
 void queue_list_fini(struct queue_list *l);
+
+/* Puts a queue that got an entry on the list of those to be flushed, if it is not there. Thread:
+ * dispatcher or recovery. */
+void consume_queues_note_dirty(struct consume_queues *t, struct consume_queue *q);
+
+/* Makes the entries of all listed queues durable and empties the list; after a failure the rest is
+ * off the list all the same. `ret_bytes` is added to. Thread: flusher. */
+int consume_queues_flush(struct consume_queues *t, uint64_t *ret_bytes, struct err *e) MUST_CHECK;
 
 /* Takes the queue out of the table and removes its files and folder. */
 int consume_queues_drop(struct consume_queues *t, struct consume_queue *q,

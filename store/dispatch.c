@@ -70,6 +70,8 @@ int dispatch_record(struct consume_queues *queues, const struct store_record *re
     rc = consume_queue_put(*q, rec->queue_off, &entry, &put, e);
     if (rc < 0)
         return rc;
+    if (put == QUEUE_PUT_NEW)
+        consume_queues_note_dirty(queues, *q);
     *ret = put == QUEUE_PUT_NEW       ? DISPATCH_NEW
            : put == QUEUE_PUT_ALREADY ? DISPATCH_ALREADY
                                       : DISPATCH_AHEAD;

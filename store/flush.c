@@ -5,6 +5,7 @@
  * then. While the log
  * moves only whole units behind the tail are synced: the kernel writes back whole folios, and the
  * tail's would be written again and again; every THOROUGH_STEPS-th step takes the tail too.
+ * Only queues that got entries since the last step are looked at; the dispatcher lists them.
  * After one failed sync nobody knows what the disk has: the log refuses appends until it is
  * reopened (I5). */
 /* SPDX-License-Identifier: Apache-2.0 */
@@ -15,6 +16,8 @@
 enum {
     UNIT_BYTES = 256 * 1024, /* larger than the folios that populating makes */
     THOROUGH_STEPS = 4,
+    KEEP_BEHIND_BYTES = 16 << 20, /* where those who read the tail are */
+    DROP_BYTES = 4 << 20,         /* at a time */
 };
 
 int flusher_init(struct flusher *fl, const char *root, struct io *io, struct commit_log *log,
@@ -43,6 +46,7 @@ void flusher_begin(struct flusher *fl, uint64_t log_off, const struct store_chec
     fl->queues_ms = cp->queue_ms;
     uint64_t checkpoint = cp->queue_off > 0 ? (uint64_t)cp->queue_off : 0;
     fl->queues_off = checkpoint < log_off ? checkpoint : log_off;
+    fl->dropped_off = log_off - log_off % MAPPED_PAGE_BYTES;
     atomic_store_explicit(&fl->flushed, log_off, memory_order_release);
     atomic_store_explicit(&fl->checkpoint, fl->queues_off, memory_order_release);
 }
@@ -86,23 +90,38 @@ static int flush_queues(struct flusher *fl, struct err *e)
     uint64_t last_ms = atomic_load_explicit(&fl->dispatcher->last_ms, memory_order_acquire);
     if (dispatched == fl->queues_off)
         return 0;
-    struct queue_list l;
-    int rc = consume_queues_list(fl->queues, (struct span){0}, &l, e);
-    if (rc < 0)
-        return rc;
-    for (size_t i = 0; rc == 0 && i < l.n; i++) {
-        uint64_t bytes = 0;
-        rc = consume_queue_flush(l.queues[i], &bytes, e);
-        if (rc < 0 && consume_queue_is_gone(l.queues[i]))
-            rc = 0; /* dropped meanwhile: nothing of it is left to flush */
-        atomic_fetch_add_explicit(&fl->flushed_bytes, bytes, memory_order_relaxed); /* a count */
-    }
-    queue_list_fini(&l);
+    uint64_t bytes = 0;
+    int rc = consume_queues_flush(fl->queues, &bytes, e);
+    atomic_fetch_add_explicit(&fl->flushed_bytes, bytes, memory_order_relaxed); /* a count */
     if (rc == 0) {
         fl->queues_off = dispatched;
         fl->queues_ms = last_ms;
     }
     return rc;
+}
+
+/* Drops the page-table entries of what is flushed and dispatched: it stays in the page cache, and
+ * who reads it maps it again. So what this process costs does not grow with what is written. */
+static void drop_behind(struct flusher *fl)
+{
+    uint64_t upto = atomic_load_explicit(&fl->flushed, memory_order_relaxed); /* ours alone */
+    uint64_t dispatched = atomic_load_explicit(&fl->dispatcher->dispatched, memory_order_acquire);
+    struct err e;
+    if (dispatched < upto)
+        upto = dispatched;
+    upto = upto > KEEP_BEHIND_BYTES ? upto - KEEP_BEHIND_BYTES : 0;
+    upto -= upto % DROP_BYTES;
+    while (fl->dropped_off < upto) {
+        struct mapped_file *f;
+        if (mapped_files_pin(&fl->log->files, fl->dropped_off, &f, &e) < 0)
+            return; /* only memory is at stake: the next step tries again */
+        uint64_t file_end = f->start + f->bytes;
+        uint64_t to = upto < file_end ? upto : file_end;
+        (void)f->io->advise(f->io, f->base + (fl->dropped_off - f->start), to - fl->dropped_off,
+                            IO_DONTNEED);
+        mapped_file_unpin(f);
+        fl->dropped_off = to;
+    }
 }
 
 /* Writes what is known now; queues_off is a record's start, which `flushed` need not be. */
@@ -134,6 +153,8 @@ static int flush_upto(struct flusher *fl, uint64_t upto, struct err *e)
         rc = write_checkpoint(fl, e);
     if (rc < 0)
         commit_log_fail(fl->log);
+    else
+        drop_behind(fl);
     return rc;
 }
 

@@ -21,6 +21,7 @@ struct flusher {
     struct store_checkpoint cp; /* as last written */
     uint64_t queues_off;        /* the queues are on disk for every record below it */
     uint64_t queues_ms;         /* store time of the last record below it */
+    uint64_t dropped_off;       /* the log's page-table entries below it were given back */
     unsigned n_steps;
     /* atomic: stored by the flusher (release), loaded by any thread (acquire) -- I1 */
     _Atomic uint64_t flushed;

@@ -175,7 +175,8 @@ static int walk_file(struct walk *w, bool *ret_more, struct err *e)
     (void)f->io->advise(f->io, f->base, f->bytes, IO_SEQUENTIAL); /* only speed */
     while (rc == 0 && *ret_more && !w->is_lacking && w->at < f->start + f->bytes)
         rc = walk_one(w, f, ret_more, e);
-    (void)f->io->advise(f->io, f->base, f->bytes, IO_NORMAL); /* only speed */
+    (void)f->io->advise(f->io, f->base, f->bytes, IO_NORMAL);   /* only speed */
+    (void)f->io->advise(f->io, f->base, f->bytes, IO_DONTNEED); /* only memory: walked once */
     mapped_file_unpin(f);
     return rc;
 }

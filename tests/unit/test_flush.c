@@ -74,6 +74,40 @@ START_TEST(a_failed_sync_ends_appending_for_good)
 }
 END_TEST
 
+START_TEST(only_queues_with_new_entries_are_flushed)
+{
+    struct err e;
+    (void)log_fixture_append(&f, 10);
+    (void)dispatcher_step(&f.dispatcher);
+    struct consume_queue *q = consume_queues_get(&f.queues, span_str("T"), 0);
+    ck_assert_ptr_eq(f.queues.dirty, q);
+    ck_assert_int_eq(flusher_all(&f.flusher, &e), 0);
+    ck_assert_ptr_null(f.queues.dirty);
+    ck_assert_uint_eq(q->flushed_off, 1);
+    (void)log_fixture_append(&f, 10);
+    (void)log_fixture_append(&f, 10);
+    (void)dispatcher_step(&f.dispatcher);
+    ck_assert_ptr_eq(f.queues.dirty, q); /* listed once */
+    ck_assert_ptr_null(q->next_dirty);
+    ck_assert_int_eq(flusher_all(&f.flusher, &e), 0);
+    ck_assert_uint_eq(q->flushed_off, 3);
+    consume_queue_unref(q);
+}
+END_TEST
+
+START_TEST(a_queue_dropped_before_its_flush_is_passed_over)
+{
+    struct err e;
+    (void)log_fixture_append(&f, 10);
+    (void)dispatcher_step(&f.dispatcher);
+    struct consume_queue *q = consume_queues_get(&f.queues, span_str("T"), 0);
+    ck_assert_int_eq(consume_queues_drop(&f.queues, q, &e), 0);
+    consume_queue_unref(q);
+    ck_assert_int_eq(flusher_all(&f.flusher, &e), 0);
+    ck_assert_uint_eq(f.flusher.checkpoint, commit_log_published(&f.log));
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *s = suite_create("flush");
@@ -83,6 +117,8 @@ static Suite *make_suite(void)
     tcase_add_test(tc, the_checkpoint_waits_for_the_queues);
     tcase_add_test(tc, every_few_steps_the_tail_is_flushed_too);
     tcase_add_test(tc, a_failed_sync_ends_appending_for_good);
+    tcase_add_test(tc, only_queues_with_new_entries_are_flushed);
+    tcase_add_test(tc, a_queue_dropped_before_its_flush_is_passed_over);
     suite_add_tcase(s, tc);
     return s;
 }

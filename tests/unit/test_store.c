@@ -405,6 +405,34 @@ START_TEST(readers_see_whole_records_in_order_while_many_append)
 }
 END_TEST
 
+START_TEST(what_is_written_does_not_stay_mapped)
+{
+    enum { FILE_BYTES = 32 << 20, N = 6000, BODY = 16 * 1024, MAX_GROWTH_BYTES = 64 << 20 };
+    static uint8_t body[BODY];
+    struct store_memory before, after;
+    struct store_appended at = {0};
+    struct err e;
+    store_fixture_close(&f);
+    tmpdir_remove(f.root);
+    store_fixture_init(&f);
+    f.opt.file_bytes = FILE_BYTES;
+    f.opt.flush_interval_ms = 1;
+    f.opt.populate_window_bytes = 1 << 20;
+    store_fixture_open(&f);
+    ck_assert_int_eq(store_memory(&before, &e), 0);
+    for (int i = 0; i < N; i++) /* 94 MiB */
+        ck_assert_int_eq(store_fixture_try(&f, "T", 0, span_of(body, BODY), &at, &e), 0);
+    store_fixture_await(&f, "T", 0, N);
+    struct store_stats st;
+    do { /* until the flusher has been there too */
+        store_stats(f.store, &st);
+        ck_assert_int_eq(store_memory(&after, &e), 0);
+    } while (st.checkpoint < st.published ||
+             after.rss_file_bytes > before.rss_file_bytes + MAX_GROWTH_BYTES);
+    ck_assert_int_eq(after.rss_anon_bytes < before.rss_anon_bytes + MAX_GROWTH_BYTES, 1);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *s = suite_create("store");
@@ -428,6 +456,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, every_file_is_shown_with_its_pins);
     tcase_add_test(tc, a_file_cut_by_somebody_else_does_not_end_the_process);
     tcase_add_test(tc, readers_see_whole_records_in_order_while_many_append);
+    tcase_add_test(tc, what_is_written_does_not_stay_mapped);
     suite_add_tcase(s, tc);
     return s;
 }
