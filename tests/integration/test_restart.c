@@ -1,7 +1,11 @@
-/* What survives a clean stop and a kill: topics, groups, positions, deliveries in flight. */
+/* What survives a clean stop, a kill and damage: topics, groups, positions, deliveries in flight.
+ */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/lib/broker_child.h"
 #include "tests/lib/messaging.h"
@@ -152,6 +156,45 @@ START_TEST(positions_ahead_of_the_log_pass_over_nothing)
 }
 END_TEST
 
+/* Flips one bit of the text where it lies in the first log file; the mapping sees it at once. */
+static void damage(const char *text)
+{
+    static char log[65536];
+    char *path = tmpdir_path(f.store, "commitlog/00000000000000000000");
+    int fd = open(path, O_RDWR);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(pread(fd, log, sizeof log, 0), (ssize_t)sizeof log);
+    char *at = memmem(log, sizeof log, text, strlen(text));
+    ck_assert_ptr_nonnull(at);
+    *at ^= 1;
+    ck_assert_int_eq(pwrite(fd, at, 1, at - log), 1);
+    (void)close(fd);
+    free(path);
+}
+
+static uint64_t n_damaged(void)
+{
+    Sluice__V1__GetStatsRequest req = SLUICE__V1__GET_STATS_REQUEST__INIT;
+    Sluice__V1__GetStatsResponse *reply = messaging_call(
+        f.client, PROTO_GET_STATS, &req.base, &sluice__v1__get_stats_response__descriptor);
+    ck_assert_int_eq(reply->code, CODE(OK));
+    uint64_t n = reply->damaged;
+    messaging_free(reply);
+    return n;
+}
+
+START_TEST(a_damaged_body_is_counted_and_passed_over_and_never_delivered)
+{
+    char handle[256];
+    messaging_send_ok(f.client, "T", NULL, "damage-me");
+    messaging_send_ok(f.client, "T", NULL, "whole");
+    damage("damage-me");
+    receive_one("whole", 1, handle);
+    expect_nothing(600);
+    ck_assert_uint_eq(n_damaged(), 1);
+}
+END_TEST
+
 START_TEST(acknowledged_sends_survive_a_kill)
 {
     char handle[256], body[16];
@@ -201,6 +244,7 @@ int main(int argc, char **argv)
     tcase_add_test(tc, attempts_are_counted_across_a_stop);
     tcase_add_test(tc, a_group_made_on_first_use_is_there_after_a_stop);
     tcase_add_test(tc, positions_ahead_of_the_log_pass_over_nothing);
+    tcase_add_test(tc, a_damaged_body_is_counted_and_passed_over_and_never_delivered);
     tcase_add_test(tc, acknowledged_sends_survive_a_kill);
     tcase_add_test(tc, positions_saved_before_a_kill_are_kept);
     suite_add_tcase(suite, tc);
