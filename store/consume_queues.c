@@ -151,6 +151,20 @@ size_t consume_queues_count(struct consume_queues *t)
     return n;
 }
 
+void consume_queues_totals(struct consume_queues *t, uint64_t *ret_queues, uint64_t *ret_entries)
+{
+    *ret_queues = *ret_entries = 0;
+    size_t pos = 0;
+    lock_take(&t->lock);
+    for (const struct map_entry *at; (at = map_next(&t->queues, &pos));) {
+        struct consume_queue *q = at->value;
+        uint64_t end = atomic_load_explicit(&q->end_off, memory_order_acquire);
+        *ret_queues += end > 0;
+        *ret_entries += end;
+    }
+    lock_drop(&t->lock);
+}
+
 int consume_queues_list(struct consume_queues *t, struct span topic, struct queue_list *ret,
                         struct err *e)
 {

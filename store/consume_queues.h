@@ -64,4 +64,7 @@ int consume_queues_drop(struct consume_queues *t, struct consume_queue *q,
 
 size_t consume_queues_count(struct consume_queues *t);
 
+/* How many queues have entries, and the sum of their ends: what a lost queue changes. */
+void consume_queues_totals(struct consume_queues *t, uint64_t *ret_queues, uint64_t *ret_entries);
+
 #endif

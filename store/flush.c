@@ -131,6 +131,7 @@ static int write_checkpoint(struct flusher *fl, struct err *e)
     if (fl->queues_off > flushed || (uint64_t)fl->cp.queue_off == fl->queues_off)
         return 0;
     struct store_checkpoint cp = fl->cp;
+    cp.n_queues = cp.n_entries = 0; /* known at the end only */
     cp.log_ms = cp.queue_ms = fl->queues_ms;
     cp.queue_off = (int64_t)fl->queues_off;
     cp.confirm_off = cp.queue_off;
@@ -170,9 +171,23 @@ int flusher_step(void *arg)
     return flush_upto(fl, upto, &e) < 0 ? WORKER_WHEN_WOKEN : fl->interval_ms;
 }
 
+/* So that the next open sees when a queue is lost that the end of the log does not name. */
+static int write_totals(struct flusher *fl, struct err *e)
+{
+    struct store_checkpoint cp = fl->cp;
+    consume_queues_totals(fl->queues, &cp.n_queues, &cp.n_entries);
+    if (cp.n_queues == fl->cp.n_queues && cp.n_entries == fl->cp.n_entries)
+        return 0;
+    int rc = checkpoint_write(fl->checkpoint_fd, fl->io, &cp, e);
+    if (rc == 0)
+        fl->cp = cp;
+    return rc;
+}
+
 int flusher_all(struct flusher *fl, struct err *e)
 {
     if (atomic_load_explicit(&fl->log->is_failed, memory_order_acquire))
         return err_set(e, ERR_FAILED, "flush: a sync failed earlier");
-    return flush_upto(fl, commit_log_published(fl->log), e);
+    int rc = flush_upto(fl, commit_log_published(fl->log), e);
+    return rc < 0 ? rc : write_totals(fl, e);
 }

@@ -41,7 +41,8 @@ void flusher_begin(struct flusher *fl, uint64_t log_off, const struct store_chec
  * flusher). A failure latches the log into FAILED (I5) and ends the flushing. */
 int flusher_step(void *arg);
 
-/* Flushes all that is published and dispatched and writes the checkpoint. The worker is stopped. */
+/* Flushes all that is published and dispatched, and writes the checkpoint with the totals of the
+ * queues. The worker is stopped. */
 int flusher_all(struct flusher *fl, struct err *e) MUST_CHECK;
 
 void flusher_fini(struct flusher *fl); /* zeroed memory is fine */

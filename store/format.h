@@ -119,6 +119,9 @@ enum {
     FORMAT_CHECKPOINT_AT_CONFIRM_OFF = 32,
     FORMAT_CHECKPOINT_AT_QUEUE_OFF = 40, /* log_off below which the consume queues are on disk */
     FORMAT_CHECKPOINT_FIELDS_BYTES = 48,
+    /* ours, at the end of the page, where RocketMQ neither reads nor writes */
+    FORMAT_CHECKPOINT_AT_N_QUEUES = 4080,
+    FORMAT_CHECKPOINT_AT_N_ENTRIES = 4088,
 };
 
 /* ---- names under the root (1.1) ---- */

@@ -439,6 +439,8 @@ void record_checkpoint_encode(uint8_t dst[STORE_CHECKPOINT_BYTES],
     be64_put(dst + FORMAT_CHECKPOINT_AT_MASTER_FLUSHED_OFF, (uint64_t)cp->master_flushed_off);
     be64_put(dst + FORMAT_CHECKPOINT_AT_CONFIRM_OFF, (uint64_t)cp->confirm_off);
     be64_put(dst + FORMAT_CHECKPOINT_AT_QUEUE_OFF, (uint64_t)cp->queue_off);
+    be64_put(dst + FORMAT_CHECKPOINT_AT_N_QUEUES, cp->n_queues);
+    be64_put(dst + FORMAT_CHECKPOINT_AT_N_ENTRIES, cp->n_entries);
 }
 
 int store_checkpoint_decode(struct span file, struct store_checkpoint *ret, struct err *e)
@@ -454,5 +456,9 @@ int store_checkpoint_decode(struct span file, struct store_checkpoint *ret, stru
         .confirm_off = (int64_t)be64_get(file.ptr + FORMAT_CHECKPOINT_AT_CONFIRM_OFF),
         .queue_off = (int64_t)be64_get(file.ptr + FORMAT_CHECKPOINT_AT_QUEUE_OFF),
     };
+    if (file.len >= STORE_CHECKPOINT_BYTES) {
+        ret->n_queues = be64_get(file.ptr + FORMAT_CHECKPOINT_AT_N_QUEUES);
+        ret->n_entries = be64_get(file.ptr + FORMAT_CHECKPOINT_AT_N_ENTRIES);
+    }
     return 0;
 }

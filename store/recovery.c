@@ -1,13 +1,13 @@
 /* Walks the log at the start.
  *
  * Where the walk begins: after a clean stop at the start of the file of the last queued record,
- * since everything was synced; after a crash at the checkpoint, below which log and queues are on
- * disk (I1). When the queues turn out to lack entries that no damage explains, it begins again at
- * the first record: queues are derived (I6).
- * A place where no whole record is: everything behind it in the file is searched for the next one
- * (a record names its own position, so stale or random bytes do not pass), then the next file is
- * looked at. Found: the bytes between are damaged and passed over. Not found: the log ends there,
- * and what is behind is zeroed, so that it can never be met again.
+ * since everything was synced, or at the first record when the checkpoint counted other queues
+ * then; after a crash at the checkpoint, below which log and queues are on disk (I1). When the
+ * queues turn out to lack entries that no damage explains, it begins again at the first record:
+ * queues are derived (I6). A place where no whole record is: everything behind it in the file is
+ * searched for the next one (a record names its own position, so stale or random bytes do not
+ * pass), then the next file is looked at. Found: the bytes between are damaged and passed over. Not
+ * found: the log ends there, and what is behind is zeroed, so that it can never be met again.
  * Nothing is changed in the log before the walk is done; a crash in the middle only repeats it. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/recovery.h"
@@ -283,6 +283,14 @@ static int queued_end(struct consume_queues *queues, uint64_t *ret_end, struct e
     return rc;
 }
 
+/* Whether the queues are those of the last clean stop, as far as was said of them then. */
+static bool has_all_queues(struct consume_queues *queues, const struct store_checkpoint *cp)
+{
+    uint64_t n_queues, n_entries;
+    consume_queues_totals(queues, &n_queues, &n_entries);
+    return cp->n_queues == 0 || (n_queues == cp->n_queues && n_entries == cp->n_entries);
+}
+
 static int load_queues(struct walk *w, const struct store_checkpoint *cp, uint64_t *ret_begin,
                        struct err *e)
 {
@@ -294,9 +302,11 @@ static int load_queues(struct walk *w, const struct store_checkpoint *cp, uint64
     int rc = consume_queues_load(w->queues, UINT64_MAX, e);
     if (rc == 0)
         rc = queued_end(w->queues, &w->trusted_end, e);
-    if (rc == 0)
-        *ret_begin = w->trusted_end > 0 ? file_start(w, w->trusted_end - 1) : w->first;
-    return rc;
+    if (rc < 0)
+        return rc;
+    bool is_whole_set = has_all_queues(w->queues, cp) && w->trusted_end > 0;
+    *ret_begin = is_whole_set ? file_start(w, w->trusted_end - 1) : w->first;
+    return 0;
 }
 
 static int settle_queues(struct consume_queues *queues, uint64_t tail, struct err *e)

@@ -325,10 +325,13 @@ struct store_queue_entry {
 bool store_queue_entry_decode(const uint8_t bytes[STORE_QUEUE_ENTRY_BYTES],
                               struct store_queue_entry *ret);
 
-/* The checkpoint file's six fields (rocketmq-store 5.1 and 17.1). */
+/* The checkpoint file's fields (rocketmq-store 5.1 and 17.1). */
 struct store_checkpoint {
     uint64_t log_ms, queue_ms, index_ms;
     int64_t master_flushed_off, confirm_off, queue_off;
+    /* Sluice's own, of a clean stop: consume queues that had entries, and the sum of their ends;
+     * both 0: nothing is known of them */
+    uint64_t n_queues, n_entries;
 };
 
 /* ERR_CORRUPT when it is shorter than the six fields. */

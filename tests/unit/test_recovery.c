@@ -135,6 +135,33 @@ START_TEST(one_lost_queue_among_others_is_built_again)
 }
 END_TEST
 
+START_TEST(a_lost_queue_that_the_last_file_does_not_name_is_built_again)
+{
+    char body[9000];
+    memset(body, 'x', sizeof body - 1);
+    body[sizeof body - 1] = '\0';
+    for (int i = 0; i < 20; i++) /* more than one file of another topic */
+        (void)store_fixture_append(&f, "U", 0, body);
+    store_fixture_close(&f);
+    tmpdir_remove(tmpdir_path(f.root, "consumequeue/T"));
+    struct store_recovery r = reopen();
+    ck_assert_uint_eq(r.n_requeued, N_RECORDS);
+    ck_assert_uint_eq(n_queued(), N_RECORDS);
+    expect_all_but(-1);
+}
+END_TEST
+
+START_TEST(whole_queues_are_not_walked_for_after_a_clean_stop)
+{
+    for (int i = 0; i < N_RECORDS; i++)
+        (void)store_fixture_append(&f, "U", 0, body_of(i));
+    store_fixture_close(&f);
+    struct store_recovery r = reopen();
+    ck_assert_uint_lt(r.n_records, 2 * N_RECORDS); /* the last file only */
+    ck_assert_uint_eq(r.n_requeued, 0);
+}
+END_TEST
+
 START_TEST(a_damaged_record_never_hides_those_behind_it)
 {
     store_fixture_kill(&f);
@@ -290,6 +317,8 @@ static Suite *make_suite(void)
     tcase_add_test(tc, a_kill_without_a_checkpoint_queues_everything_again);
     tcase_add_test(tc, lost_queues_are_built_again);
     tcase_add_test(tc, one_lost_queue_among_others_is_built_again);
+    tcase_add_test(tc, a_lost_queue_that_the_last_file_does_not_name_is_built_again);
+    tcase_add_test(tc, whole_queues_are_not_walked_for_after_a_clean_stop);
     tcase_add_test(tc, a_damaged_record_never_hides_those_behind_it);
     tcase_add_test(tc, damage_up_to_the_end_of_a_file_does_not_hide_the_next);
     tcase_add_test(tc, a_torn_last_record_is_cut_off);
