@@ -112,6 +112,7 @@ struct outgoing {
     V2(Message__UserPropertiesEntry) properties[PROPERTIES_MAX];
     V2(Message__UserPropertiesEntry) *property_list[PROPERTIES_MAX];
     char keys[PROPERTIES_MAX][8];
+    char *key; /* the message's */
     V2(Message) message;
     V2(Message) *pointer;
     V2(Resource) topic;
@@ -127,7 +128,7 @@ static V2(MessageType) type_of(const struct messaging_message *m)
                     : APACHE__ROCKETMQ__V2__MESSAGE_TYPE__NORMAL;
 }
 
-static void fill_properties(struct outgoing *o, size_t n)
+static void fill_properties(struct outgoing *o, size_t n, const char *value)
 {
     ck_assert_uint_le(n, PROPERTIES_MAX);
     for (size_t i = 0; i < n; i++) {
@@ -135,7 +136,7 @@ static void fill_properties(struct outgoing *o, size_t n)
         o->properties[i] = (V2(Message__UserPropertiesEntry))
             APACHE__ROCKETMQ__V2__MESSAGE__USER_PROPERTIES_ENTRY__INIT;
         o->properties[i].key = o->keys[i];
-        o->properties[i].value = (char *)"v";
+        o->properties[i].value = (char *)value;
         o->property_list[i] = &o->properties[i];
     }
     o->message.user_properties = o->property_list;
@@ -163,7 +164,12 @@ static void fill(struct outgoing *o, const struct messaging_message *m)
             APACHE__ROCKETMQ__V2__SYSTEM_PROPERTIES___MESSAGE_GROUP_MESSAGE_GROUP;
         s->message_group = (char *)m->group;
     }
-    fill_properties(o, m->n_properties);
+    if (m->key) {
+        o->key = (char *)m->key;
+        s->keys = &o->key;
+        s->n_keys = 1;
+    }
+    fill_properties(o, m->n_properties, m->value ? m->value : "v");
     o->message.topic = &o->topic;
     o->message.system_properties = s;
     o->message.body.data = (uint8_t *)m->body;

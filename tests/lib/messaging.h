@@ -37,11 +37,13 @@ void messaging_create_group(struct client *c, const char *name, bool fifo, int m
 struct messaging_message {
     const char *topic;
     const char *tag;
+    const char *key;
     const char *group; /* message group */
     const char *id;    /* NULL: one is made */
     const char *body;
     size_t body_len;      /* 0: strlen(body) */
-    size_t n_properties;  /* user properties p0, p1, ... of value "v" */
+    size_t n_properties;  /* user properties p0, p1, ... */
+    const char *value;    /* of each of these; NULL: "v" */
     V2(MessageType) type; /* 0: NORMAL, or FIFO with a group */
 };
 

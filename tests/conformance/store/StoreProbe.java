@@ -1,0 +1,219 @@
+// RocketMQ's own store classes on a store that Sluice wrote. Prints one JSON object a line.
+// SPDX-License-Identifier: Apache-2.0
+
+import com.alibaba.fastjson2.JSON;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.net.InetSocketAddress;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.util.HexFormat;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ConcurrentMap;
+import org.apache.rocketmq.common.BrokerConfig;
+import org.apache.rocketmq.common.TopicConfig;
+import org.apache.rocketmq.common.UtilAll;
+import org.apache.rocketmq.common.message.MessageAccessor;
+import org.apache.rocketmq.common.message.MessageConst;
+import org.apache.rocketmq.common.message.MessageDecoder;
+import org.apache.rocketmq.common.message.MessageExt;
+import org.apache.rocketmq.common.message.MessageExtBrokerInner;
+import org.apache.rocketmq.remoting.protocol.RemotingSerializable;
+import org.apache.rocketmq.remoting.protocol.body.ConsumerOffsetSerializeWrapper;
+import org.apache.rocketmq.remoting.protocol.body.SubscriptionGroupWrapper;
+import org.apache.rocketmq.remoting.protocol.body.TopicConfigSerializeWrapper;
+import org.apache.rocketmq.remoting.protocol.subscription.SubscriptionGroupConfig;
+import org.apache.rocketmq.store.DefaultMessageStore;
+import org.apache.rocketmq.store.PutMessageResult;
+import org.apache.rocketmq.store.config.MessageStoreConfig;
+import org.apache.rocketmq.store.queue.ConsumeQueueInterface;
+import org.apache.rocketmq.store.queue.CqUnit;
+import org.apache.rocketmq.store.stats.BrokerStatsManager;
+
+public final class StoreProbe {
+    private static final PrintStream OUT = new PrintStream(System.out, false, StandardCharsets.UTF_8);
+    private static final String USAGE = """
+        list ROOT LOG-FILE-BYTES QUEUE-FILE-BYTES
+        append ROOT LOG-FILE-BYTES QUEUE-FILE-BYTES TOPIC QUEUE-ID COUNT close|crash
+        config ROOT""";
+
+    // Its threads do not end by themselves.
+    public static void main(String[] args) throws Exception {
+        int status = 0;
+        try {
+            run(args);
+        } catch (Throwable failure) {
+            failure.printStackTrace();
+            status = 1;
+        }
+        OUT.flush();
+        System.err.flush();
+        Runtime.getRuntime().halt(status);
+    }
+
+    private static void run(String[] args) throws Exception {
+        switch (args.length == 0 ? "" : args[0]) {
+        case "list" -> list(load(args));
+        case "append" -> append(load(args), args[4], Integer.parseInt(args[5]),
+            Integer.parseInt(args[6]), args[7].equals("close"));
+        case "config" -> config(Path.of(args[1], "config"));
+        default -> throw new IllegalArgumentException(USAGE);
+        }
+    }
+
+    private static void print(Map<String, Object> line) {
+        OUT.println(JSON.toJSONString(line));
+    }
+
+    // Loads and recovers. All of the log is walked when there are no consume queues.
+    private static DefaultMessageStore load(String[] args) throws IOException {
+        MessageStoreConfig config = new MessageStoreConfig();
+        config.setStorePathRootDir(args[1]);
+        config.setStorePathCommitLog(args[1] + "/commitlog");
+        config.setMappedFileSizeCommitLog(Integer.parseInt(args[2]));
+        config.setMappedFileSizeConsumeQueue(Integer.parseInt(args[3]));
+        config.setMapperFileSizeBatchConsumeQueue(4600);
+        config.setMaxHashSlotNum(1000);
+        config.setMaxIndexNum(8000);
+        config.setCommitLogRecoverMaxNum(Integer.MAX_VALUE);
+        config.setHaListenPort(0);
+        config.setTimerWheelEnable(false);
+        DefaultMessageStore store = new DefaultMessageStore(config,
+            new BrokerStatsManager("sluice", true),
+            (topic, queueId, offset, tagsCode, time, bitMap, properties) -> { }, new BrokerConfig(),
+            topicTable(Path.of(args[1], "config")));
+        if (!store.load())
+            throw new IOException("RocketMQ refuses the store");
+        return store;
+    }
+
+    // Which topics have queues of batches.
+    private static ConcurrentMap<String, TopicConfig> topicTable(Path folder) throws IOException {
+        return new ConcurrentHashMap<>(
+            read(folder, "topics.json", TopicConfigSerializeWrapper.class).getTopicConfigTable());
+    }
+
+    // ---- list ----
+
+    private static void list(DefaultMessageStore store) throws Exception {
+        for (var queues : store.getConsumeQueueTable().values())
+            for (ConsumeQueueInterface queue : queues.values())
+                listQueue(store, queue);
+        Map<String, Object> end = new LinkedHashMap<>();
+        end.put("minPhyOffset", store.getMinPhyOffset());
+        end.put("maxPhyOffset", store.getMaxPhyOffset());
+        print(end);
+    }
+
+    private static void listQueue(DefaultMessageStore store, ConsumeQueueInterface queue)
+        throws Exception {
+        for (long i = queue.getMinOffsetInQueue(); i < queue.getMaxOffsetInQueue(); i++) {
+            CqUnit unit = queue.get(i);
+            MessageExt message = store.lookMessageByOffset(unit.getPos(), unit.getSize());
+            if (message == null)
+                throw new IOException(queue.getTopic() + "/" + queue.getQueueId() + " entry " + i
+                    + " points at no record");
+            if (message.getQueueOffset() != i || message.getQueueId() != queue.getQueueId()
+                || !message.getTopic().equals(queue.getTopic()))
+                throw new IOException("entry " + i + " points at another queue's record");
+            listMessage(message, unit);
+        }
+    }
+
+    private static void listMessage(MessageExt message, CqUnit unit) throws Exception {
+        Map<String, Object> line = new LinkedHashMap<>();
+        String tags = message.getTags();
+        byte[] body = message.getBody() == null ? new byte[0] : message.getBody();
+        line.put("topic", message.getTopic());
+        line.put("queueId", message.getQueueId());
+        line.put("queueOffset", message.getQueueOffset());
+        line.put("physicalOffset", unit.getPos());
+        line.put("tagsCodeOk", unit.getTagsCode() == (tags == null ? 0 : tags.hashCode()));
+        line.put("bodyCRCOk", UtilAll.crc32(body) == message.getBodyCRC());
+        line.put("bornTimestamp", message.getBornTimestamp());
+        line.put("storeTimestamp", message.getStoreTimestamp());
+        line.put("bodyLength", body.length);
+        line.put("bodySha256", HexFormat.of().formatHex(
+            MessageDigest.getInstance("SHA-256").digest(body)));
+        line.put("properties", message.getProperties());
+        print(line);
+    }
+
+    // ---- append ----
+
+    private static void append(DefaultMessageStore store, String topic, int queueId, int count,
+        boolean close) throws Exception {
+        store.start();
+        for (int i = 0; i < count; i++) {
+            PutMessageResult result = store.putMessage(message(topic, queueId, i));
+            if (!result.isOk())
+                throw new IOException("message " + i + ": " + result.getPutMessageStatus());
+        }
+        while (store.dispatchBehindBytes() > 0)
+            Thread.onSpinWait();
+        Map<String, Object> line = new LinkedHashMap<>();
+        line.put("maxPhyOffset", store.getMaxPhyOffset());
+        if (close)
+            store.shutdown();
+        print(line);
+    }
+
+    private static MessageExtBrokerInner message(String topic, int queueId, int i) {
+        MessageExtBrokerInner message = new MessageExtBrokerInner();
+        message.setTopic(topic);
+        message.setQueueId(queueId);
+        message.setBody(("from RocketMQ " + i).getBytes(StandardCharsets.UTF_8));
+        message.setTags("TagR");
+        message.setKeys("r" + i);
+        MessageAccessor.putProperty(message,
+            MessageConst.PROPERTY_UNIQ_CLIENT_MESSAGE_ID_KEYIDX, String.format("R%07d", i));
+        message.setTagsCode("TagR".hashCode());
+        message.setBornTimestamp(System.currentTimeMillis());
+        message.setBornHost(new InetSocketAddress("127.0.0.1", 10911));
+        message.setStoreHost(new InetSocketAddress("127.0.0.1", 10911));
+        message.setPropertiesString(MessageDecoder.messageProperties2String(
+            message.getProperties()));
+        return message;
+    }
+
+    // ---- config ----
+
+    private static <T> T read(Path folder, String name, Class<T> type) throws IOException {
+        return RemotingSerializable.fromJson(Files.readString(folder.resolve(name)), type);
+    }
+
+    private static void config(Path folder) throws IOException {
+        for (TopicConfig topic : read(folder, "topics.json", TopicConfigSerializeWrapper.class)
+            .getTopicConfigTable().values()) {
+            Map<String, Object> line = new LinkedHashMap<>();
+            line.put("topic", topic.getTopicName());
+            line.put("readQueues", topic.getReadQueueNums());
+            line.put("writeQueues", topic.getWriteQueueNums());
+            line.put("perm", topic.getPerm());
+            line.put("type", topic.getTopicMessageType().getValue());
+            print(line);
+        }
+        for (SubscriptionGroupConfig group : read(folder, "subscriptionGroup.json",
+            SubscriptionGroupWrapper.class).getSubscriptionGroupTable().values()) {
+            Map<String, Object> line = new LinkedHashMap<>();
+            line.put("group", group.getGroupName());
+            line.put("orderly", group.isConsumeMessageOrderly());
+            line.put("enabled", group.isConsumeEnable());
+            line.put("retryMaxTimes", group.getRetryMaxTimes());
+            print(line);
+        }
+        for (var offsets : read(folder, "consumerOffset.json", ConsumerOffsetSerializeWrapper.class)
+            .getOffsetTable().entrySet()) {
+            Map<String, Object> line = new LinkedHashMap<>();
+            line.put("offsetsOf", offsets.getKey());
+            Map<String, Long> byQueue = new LinkedHashMap<>();
+            offsets.getValue().forEach((queue, offset) -> byQueue.put(queue.toString(), offset));
+            line.put("offsets", byQueue);
+            print(line);
+        }
+    }
+}
