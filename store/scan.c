@@ -182,6 +182,18 @@ void store_queue_bounds(struct store *s, struct span topic, int32_t queue_id, ui
     consume_queue_unref(q);
 }
 
+int store_each_queue(struct store *s, store_queue_fn fn, void *arg, struct err *e)
+{
+    struct queue_list l;
+    int rc = consume_queues_list(&s->queues, /* topic = */ (struct span){0}, &l, e);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; rc == 0 && i < l.n; i++)
+        rc = fn(arg, l.queues[i]->topic, l.queues[i]->queue_id, e);
+    queue_list_fini(&l);
+    return rc;
+}
+
 /* The store time of the first readable record at or behind entry `*at`, which moves there; `*at` is
  * `end` when there is none. */
 static int time_at(struct store *s, struct consume_queue *q, uint64_t end, uint64_t *at,

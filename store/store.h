@@ -222,6 +222,13 @@ int store_get(struct store *s, struct span topic, int32_t queue_id, uint64_t que
 void store_queue_bounds(struct store *s, struct span topic, int32_t queue_id, uint64_t *ret_min,
                         uint64_t *ret_max);
 
+/* One consume queue; the span is valid during the call. Non-zero stops. */
+typedef int (*store_queue_fn)(void *arg, struct span topic, int32_t queue_id, struct err *e);
+
+/* Every consume queue there is, in no order; stops when `fn` returns non-zero, returning that. The
+ * function may read the store. ERR_NOMEM. */
+int store_each_queue(struct store *s, store_queue_fn fn, void *arg, struct err *e) MUST_CHECK;
+
 /* The first entry stored at or after `ms`; the maximum when there is none. */
 int store_queue_off_by_time(struct store *s, struct span topic, int32_t queue_id, uint64_t ms,
                             uint64_t *ret_queue_off, struct err *e) MUST_CHECK;
