@@ -13,7 +13,9 @@
 
 #include "base/log.h"
 #include "broker/convert.h"
+#include "broker/foreign.h"
 #include "broker/handler.h"
+#include "broker/name.h"
 
 enum { RENEW_INTERVAL_MS = 5000 };
 
@@ -149,6 +151,15 @@ static int open_leases(struct broker *b, struct err *e)
     return rc;
 }
 
+/* What RocketMQ had still to do is kept as it is, and said. */
+static void log_foreign(void *arg, const struct foreign_work *work)
+{
+    char shown[NAME_SHOWN_BYTES];
+    (void)arg;
+    log_warn("'%s' holds %" PRIu64 " %s that RocketMQ left, which are not served yet, keeping them",
+             name_show(work->topic, shown), work->n, foreign_kind_name(work->kind));
+}
+
 static int open_registries(struct broker *b, struct err *e)
 {
     const struct config *cfg = &b->cfg;
@@ -159,6 +170,8 @@ static int open_registries(struct broker *b, struct err *e)
         rc = group_table_open(&b->groups, b->config_folder, cfg->max_groups, b->io, e);
     if (!rc)
         rc = open_leases(b, e);
+    if (!rc)
+        rc = foreign_find(b->store, b->config_folder, b->io, log_foreign, /* arg = */ NULL, e);
     if (!rc)
         rc = alarm_table_open(&b->alarms, b->holds, b->io, e);
     if (!rc)
