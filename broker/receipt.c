@@ -73,10 +73,13 @@ fail:
 static int write_secret(struct io *io, const char *tmp, const uint8_t secret[SECRET_BYTES],
                         struct err *e)
 {
-    int fd = io->open(io, tmp, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    int rc = io->unlink(io, tmp); /* one left behind may be open to others */
+    if (rc < 0 && rc != -ENOENT)
+        return err_sys(e, -rc, "remove '%s'", tmp);
+    int fd = io->open(io, tmp, O_WRONLY | O_CREAT | O_EXCL, 0600);
     if (fd < 0)
         return err_sys(e, -fd, "create '%s'", tmp);
-    int rc = 0;
+    rc = 0;
     int64_t n = io->pwrite(io, fd, secret, SECRET_BYTES, 0);
     if (n != SECRET_BYTES)
         rc = n < 0 ? err_sys(e, (int)-n, "write '%s'", tmp)

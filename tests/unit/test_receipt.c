@@ -3,9 +3,11 @@
 #include "broker/receipt.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "tests/lib/fault.h"
 #include "tests/lib/suite.h"
@@ -127,6 +129,37 @@ START_TEST(only_the_owner_may_read_the_secret)
 }
 END_TEST
 
+static bool was_private;
+
+/* The real write, once the file was seen with nothing in it yet. */
+static int64_t note_mode(struct io *io, int fd, const void *buf, size_t len, uint64_t off)
+{
+    struct stat st;
+    ck_assert_int_eq(fstat(fd, &st), 0);
+    was_private = st.st_size == 0 && (st.st_mode & 0777) == 0600;
+    return io_posix()->pwrite(io, fd, buf, len, off);
+}
+
+START_TEST(the_secret_is_private_before_its_first_byte_is_written)
+{
+    char *empty = tmpdir_make();
+    char *tmp = tmpdir_path(empty, "sluiceReceiptKey.tmp");
+    struct io io = *io_posix();
+    struct receipt_key *made;
+    io.pwrite = note_mode;
+    mode_t before = umask(0);
+    int fd = open(tmp, O_WRONLY | O_CREAT | O_CLOEXEC, 0666); /* as a crash or somebody left it */
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(close(fd), 0);
+    ck_assert_msg(receipt_key_open(&made, empty, &io, &e) == 0, "%s", e.msg);
+    (void)umask(before);
+    ck_assert(was_private);
+    receipt_key_free(made);
+    free(tmp);
+    tmpdir_remove(empty);
+}
+END_TEST
+
 START_TEST(a_secret_of_another_length_is_an_error)
 {
     const char *const wrong[] = {"", "short", "rather a lot longer than thirty-two bytes are"};
@@ -183,6 +216,7 @@ int main(void)
     tcase_add_test(tc, a_handle_of_another_broker_is_refused);
     tcase_add_test(tc, a_handle_outlives_a_restart);
     tcase_add_test(tc, only_the_owner_may_read_the_secret);
+    tcase_add_test(tc, the_secret_is_private_before_its_first_byte_is_written);
     tcase_add_test(tc, a_secret_of_another_length_is_an_error);
     tcase_add_test(tc, a_failure_at_any_call_leaves_no_secret_or_a_whole_one);
     suite_add_tcase(suite, tc);
