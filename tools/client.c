@@ -20,7 +20,10 @@
 
 #include "tools/client_core.h"
 
-enum { MAX_EVENTS_PER_POLL = 256 };
+enum {
+    MAX_EVENTS_PER_POLL = 256,
+    RECONNECT_MS = 100, /* the least that C-core takes */
+};
 
 struct client_unary {
     struct client *client;
@@ -94,6 +97,9 @@ static grpc_channel *make_channel(const struct client_options *opt)
          .value.integer = -1},
         {.type = GRPC_ARG_INTEGER, .key = (char *)GRPC_ARG_ENABLE_RETRIES, .value.integer = 0},
         {.type = GRPC_ARG_INTEGER, .key = (char *)GRPC_ARG_ENABLE_HTTP_PROXY, .value.integer = 0},
+        {.type = GRPC_ARG_INTEGER,
+         .key = (char *)GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS,
+         .value.integer = RECONNECT_MS},
         /* Two clients of one process are two connections. */
         {.type = GRPC_ARG_INTEGER,
          .key = (char *)GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL,
@@ -162,6 +168,28 @@ int client_open(struct client **ret_client, const struct client_options *opt, st
     set_metadata(c);
     *ret_client = c;
     return 0;
+}
+
+static void note_change(void *arg, bool ok)
+{
+    (void)ok; /* not: the patience is over */
+    *(bool *)arg = true;
+}
+
+void client_connect(struct client *c, uint64_t patience_ms)
+{
+    gpr_timespec until = deadline_after(patience_ms);
+    for (;;) {
+        grpc_connectivity_state state =
+            grpc_channel_check_connectivity_state(c->channel, /* try_to_connect = */ 1);
+        if (state == GRPC_CHANNEL_READY || gpr_time_cmp(gpr_now(GPR_CLOCK_MONOTONIC), until) >= 0)
+            return;
+        bool has_changed = false;
+        struct client_tag tag = {note_change, &has_changed};
+        grpc_channel_watch_connectivity_state(c->channel, state, until, c->cq, &tag);
+        while (!has_changed)
+            (void)client_poll(c, CLIENT_FOREVER);
+    }
 }
 
 const char *client_id(const struct client *c)

@@ -32,11 +32,15 @@ struct client_options {
     const char *client_id; /* x-mq-client-id; NULL: host@pid@n */
 };
 
-/* Makes the channel; the connection comes with the first call. grpc_init and grpc_shutdown are
- * inside. ERR_INVAL, ERR_NOMEM. `opt` need not outlive the call.
- * Thread: everything here belongs to the thread that opened the client. */
+/* Makes the channel; the connection comes with client_connect, or the first call. grpc_init and
+ * grpc_shutdown are inside. ERR_INVAL, ERR_NOMEM. `opt` need not outlive the call. Thread:
+ * everything here belongs to the thread that opened the client. */
 int client_open(struct client **ret_client, const struct client_options *opt,
                 struct err *e) MUST_CHECK;
+
+/* Connects, trying again for up to `patience_ms`: a broker that is just starting, or too busy to
+ * answer, gets that long. Without a connection nothing is said: the first call says why. */
+void client_connect(struct client *c, uint64_t patience_ms);
 
 /* Keeps gRPC's own log lines off stderr, for the whole process; before the first client_open. */
 void client_silence_grpc(void);

@@ -10,7 +10,10 @@ int wire_connect(struct client **ret_client, const struct options_broker *b, str
 {
     const struct client_options opt = {.endpoint = b->endpoint, .tls = b->tls};
     client_silence_grpc();
-    return client_open(ret_client, &opt, e);
+    int rc = client_open(ret_client, &opt, e);
+    if (rc == 0)
+        client_connect(*ret_client, WIRE_PATIENCE_MS);
+    return rc;
 }
 
 int wire_unpack(struct span bytes, const ProtobufCMessageDescriptor *type,

@@ -13,10 +13,11 @@
 
 enum {
     WIRE_TIMEOUT_MS = 10000, /* of a unary call */
+    WIRE_PATIENCE_MS = 1000, /* with a broker that cannot be reached yet */
     WIRE_CODE_OK = APACHE__ROCKETMQ__V2__CODE__OK,
 };
 
-/* Makes a client for the broker that the options name. */
+/* Makes a client for the broker that the options name, and connects it if it can. */
 int wire_connect(struct client **ret_client, const struct options_broker *b,
                  struct err *e) MUST_CHECK;
 

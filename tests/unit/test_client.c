@@ -2,10 +2,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/client.h"
 
+#include <arpa/inet.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/io.h"
 #include "broker/rpc.h"
@@ -67,6 +71,8 @@ static const struct rpc_method methods[] = {
     {.path = "/t.T/Three", .kind = RPC_SERVER_STREAM, .on_request = on_three},
 };
 
+enum { N_METHODS = sizeof methods / sizeof methods[0] };
+
 static void connect_to(const char *endpoint)
 {
     struct err e;
@@ -79,7 +85,7 @@ static void setup(void)
     struct err e;
     memset(&f, 0, sizeof f);
     const struct rpc_options opt = {
-        .host = "127.0.0.1", .methods = methods, .n_methods = sizeof methods / sizeof methods[0]};
+        .host = "127.0.0.1", .methods = methods, .n_methods = N_METHODS};
     ck_assert_int_eq(rpc_server_start(&f.server, &opt, &e), 0);
     (void)snprintf(f.endpoint, sizeof f.endpoint, "127.0.0.1:%u", rpc_server_port(f.server));
     connect_to(f.endpoint);
@@ -148,6 +154,76 @@ START_TEST(a_broker_that_is_not_there_is_named)
     connect_to(f.endpoint);
     ck_assert_int_eq(call("/t.T/Echo", "x", CALL_MS, &e), ERR_IO);
     ck_assert_ptr_nonnull(strstr(e.msg, f.endpoint));
+    ck_assert_ptr_nonnull(strstr(e.msg, "refused"));
+}
+END_TEST
+
+struct late_server {
+    int listener;
+    struct rpc_options opt;
+    int rc;
+    struct err e;
+};
+
+/* Breaks the first connection, then serves on the same port. Nothing is asserted here: Check would
+ * jump back on another thread's stack. */
+static void *serve_late(void *arg)
+{
+    struct late_server *late = arg;
+    int fd = accept(late->listener, NULL, NULL);
+    (void)close(late->listener);
+    (void)close(fd);
+    late->rc = rpc_server_start(&f.server, &late->opt, &late->e);
+    return NULL;
+}
+
+static void listen_anywhere(struct late_server *late)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof at;
+    const int on = 1;
+    late->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(setsockopt(late->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), 0);
+    ck_assert_int_eq(bind(late->listener, (struct sockaddr *)&at, len), 0);
+    ck_assert_int_eq(listen(late->listener, 1), 0);
+    ck_assert_int_eq(getsockname(late->listener, (struct sockaddr *)&at, &len), 0);
+    late->opt = (struct rpc_options){.host = "127.0.0.1",
+                                     .port = ntohs(at.sin_port),
+                                     .methods = methods,
+                                     .n_methods = N_METHODS};
+    (void)snprintf(f.endpoint, sizeof f.endpoint, "127.0.0.1:%u", late->opt.port);
+}
+
+START_TEST(a_broker_that_is_just_starting_is_waited_for)
+{
+    struct late_server late;
+    pthread_t thread;
+    struct err e = {0};
+    teardown();
+    listen_anywhere(&late);
+    ck_assert_int_eq(pthread_create(&thread, NULL, serve_late, &late), 0);
+    connect_to(f.endpoint);
+    client_connect(f.client, CALL_MS);
+    int rc = call("/t.T/Echo", "hello", CALL_MS, &e);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    ck_assert_msg(late.rc == 0, "%s", late.e.msg);
+    ck_assert_msg(rc == 0, "%s", e.msg);
+}
+END_TEST
+
+START_TEST(patience_with_a_broker_that_is_not_there_ends)
+{
+    struct err e;
+    rpc_server_stop(f.server, /* grace_ms = */ 0);
+    f.server = NULL;
+    client_close(f.client);
+    connect_to(f.endpoint);
+    uint64_t before = io_posix()->mono_ns(io_posix());
+    client_connect(f.client, 300);
+    uint64_t waited_ms = (io_posix()->mono_ns(io_posix()) - before) / 1000000;
+    ck_assert_uint_ge(waited_ms, 299);
+    ck_assert_uint_lt(waited_ms, CALL_MS / 2);
+    ck_assert_int_eq(call("/t.T/Echo", "x", CALL_MS, &e), ERR_IO);
     ck_assert_ptr_nonnull(strstr(e.msg, "refused"));
 }
 END_TEST
@@ -263,6 +339,8 @@ static Suite *make_suite(void)
     tcase_add_test(tc, an_unknown_method_is_not_supported);
     tcase_add_test(tc, a_call_ends_at_its_deadline);
     tcase_add_test(tc, a_broker_that_is_not_there_is_named);
+    tcase_add_test(tc, a_broker_that_is_just_starting_is_waited_for);
+    tcase_add_test(tc, patience_with_a_broker_that_is_not_there_ends);
     tcase_add_test(tc, each_of_many_calls_under_way_gets_its_own_reply);
     tcase_add_test(tc, closing_ends_what_is_under_way);
     tcase_add_test(tc, a_stream_gives_its_messages_in_order_and_ends);
