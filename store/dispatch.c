@@ -133,20 +133,6 @@ static int open_at(struct dispatcher *d, uint64_t log_off, struct err *e)
     return mapped_files_pin(&d->log->files, log_off, &d->file, e);
 }
 
-/* Fetches the head of the record behind this one, and what would be its last lines were it as long:
- * topic and properties. Else each record costs two waits for memory that another core wrote. */
-static void prefetch_next(const uint8_t *rec, uint64_t left)
-{
-    enum { LINE_BYTES = 64, TAIL_LINES = 2 };
-    uint32_t size = left >= FORMAT_RECORD_MIN_BYTES ? be32_get(rec + FORMAT_AT_SIZE) : 0;
-    if (size < FORMAT_RECORD_MIN_BYTES || left / 2 < size)
-        return;
-    __builtin_prefetch(rec + size);
-    __builtin_prefetch(rec + size + LINE_BYTES);
-    for (int i = 1; i <= TAIL_LINES; i++)
-        __builtin_prefetch(rec + 2 * (uint64_t)size - i * LINE_BYTES);
-}
-
 /* The record, filler or damage at `log_off`, below `end`. */
 static int dispatch_next(struct dispatcher *d, uint64_t log_off, uint64_t end, struct err *e)
 {
@@ -158,7 +144,6 @@ static int dispatch_next(struct dispatcher *d, uint64_t log_off, uint64_t end, s
     uint64_t upto = end < file_end ? end : file_end;
     struct span rest = span_of(f->base + (log_off - f->start), upto - log_off);
     struct store_record rec;
-    prefetch_next(rest.ptr, rest.len);
     switch (record_decode(rest, log_off, &rec, /* ret_why = */ NULL)) {
     case RECORD_OK:
         return dispatch(d, &rec, e);
