@@ -1,10 +1,14 @@
-/* AckMessage and ChangeInvisibleDuration (rocketmq-grpc 6.7, 6.8): what becomes of a delivery. */
+/* AckMessage, ChangeInvisibleDuration and ForwardMessageToDeadLetterQueue (rocketmq-grpc 6.7 to
+ * 6.9): what becomes of a delivery. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/handler.h"
 
 #include <stdlib.h>
 
 #include "broker/bounds.h"
+#include "broker/dead_letter.h"
+
+enum { FORWARD_MS = 60000 }; /* until a message whose move failed comes up again */
 
 /* The deliveries of one group and topic that a request speaks of. */
 struct target {
@@ -225,6 +229,57 @@ void h_ack_change_invisible(void *ctx, struct rpc_call *call)
         APACHE__ROCKETMQ__V2__CHANGE_INVISIBLE_DURATION_RESPONSE__INIT;
     reply.status = &status;
     reply.receipt_handle = handle;
+    handler_reply(call, &reply.base);
+    lease_unref(t.lease);
+    handler_free(req);
+}
+
+/* ---- ForwardMessageToDeadLetterQueue ---- */
+
+/* The delivery is taken over from the client, which may have an answer lost and ask again: done
+ * before is as good as OK. */
+static int forward(const struct target *t, const V2(ForwardMessageToDeadLetterQueueRequest) *req,
+                   struct status *st)
+{
+    struct err e;
+    struct receipt receipt;
+    int rc = read_handle(t, req->receipt_handle, &receipt, st);
+    if (rc)
+        return rc;
+    struct lease_handle handle = handle_of(&receipt);
+    struct dead_letter letter = {
+        .lease = t->lease, .group = t->group, .topic = t->topic, .queue_id = receipt.queue_id};
+    enum lease_outcome outcome =
+        lease_change(t->lease, &handle, t->now_ms, FORWARD_MS, &letter.entry);
+    if (outcome != LEASE_OK)
+        return outcome == LEASE_AGAIN ? 0 : say_expired(st);
+    rc = store_get(t->b->store, t->topic, receipt.queue_id, receipt.queue_off, &letter.slice, &e);
+    if (rc)
+        return status_of_err(st, &e);
+    dead_letter_move(t->b, &letter);
+    return 0;
+}
+
+void h_ack_forward_dead(void *ctx, struct rpc_call *call)
+{
+    struct status st;
+    struct span client_id;
+    struct target t = {0};
+    V2(ForwardMessageToDeadLetterQueueRequest) *req = handler_unpack(
+        call, &apache__rocketmq__v2__forward_message_to_dead_letter_queue_request__descriptor);
+    if (!req)
+        return;
+    int rc = handler_client_id(ctx, call, &client_id, &st);
+    if (!rc)
+        rc = find_target(ctx, handler_name(req->group), handler_name(req->topic), &t, &st);
+    if (!rc)
+        rc = forward(&t, req, &st);
+    if (!rc)
+        status_ok(&st);
+    V2(Status) status = handler_status(&st);
+    V2(ForwardMessageToDeadLetterQueueResponse) reply =
+        APACHE__ROCKETMQ__V2__FORWARD_MESSAGE_TO_DEAD_LETTER_QUEUE_RESPONSE__INIT;
+    reply.status = &status;
     handler_reply(call, &reply.base);
     lease_unref(t.lease);
     handler_free(req);

@@ -21,6 +21,7 @@ const struct rpc_method handler_methods[] = {
     UNARY(PROTO_SEND_MESSAGE, h_send),
     UNARY(PROTO_ACK_MESSAGE, h_ack),
     UNARY(PROTO_CHANGE_INVISIBLE, h_ack_change_invisible),
+    UNARY(PROTO_FORWARD_TO_DLQ, h_ack_forward_dead),
     UNARY(PROTO_CREATE_TOPIC, h_admin_create_topic),
     UNARY(PROTO_LIST_TOPICS, h_admin_list_topics),
     UNARY(PROTO_GET_TOPIC, h_admin_get_topic),

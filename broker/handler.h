@@ -31,6 +31,7 @@ void h_receive(void *ctx, struct rpc_call *call);
 void h_receive_end(void *ctx, struct rpc_call *call, enum rpc_end end);
 void h_ack(void *ctx, struct rpc_call *call);
 void h_ack_change_invisible(void *ctx, struct rpc_call *call);
+void h_ack_forward_dead(void *ctx, struct rpc_call *call);
 void h_admin_create_topic(void *ctx, struct rpc_call *call);
 void h_admin_list_topics(void *ctx, struct rpc_call *call);
 void h_admin_get_topic(void *ctx, struct rpc_call *call);

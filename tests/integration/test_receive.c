@@ -413,6 +413,33 @@ START_TEST(a_message_delivered_often_enough_goes_to_the_dead_letters)
 }
 END_TEST
 
+START_TEST(a_client_moves_a_message_to_the_dead_letters)
+{
+    char handle[256], next[256], dead_handle[256];
+    struct messaging_receive r = patient;
+    messaging_create_topic(f.client, "Fifo", SLUICE__V1__TOPIC_TYPE__TOPIC_FIFO, 1);
+    messaging_create_group(f.client, "Orderly", /* fifo = */ true, /* max_attempts = */ 16);
+    r.topic = "Fifo";
+    r.group = "Orderly";
+    r.batch = 1;
+    static const char *const bodies[] = {"hopeless", "next"};
+    for (int i = 0; i < 2; i++) {
+        struct messaging_message m = {.topic = "Fifo", .group = "g", .body = bodies[i]};
+        messaging_free(messaging_send(f.client, &m, 1));
+    }
+    receive_one(&r, "hopeless", 1, handle);
+    ck_assert_int_eq(messaging_forward(f.client, "Fifo", "Orderly", handle), CODE(OK));
+    receive_one(&r, "next", 1, next); /* the queue is free again */
+    ck_assert_int_eq(messaging_forward(f.client, "Fifo", "Orderly", handle), CODE(OK)); /* again */
+    ck_assert_int_eq(messaging_forward(f.client, "Fifo", "Other", next),
+                     CODE(INVALID_RECEIPT_HANDLE));
+    struct messaging_receive dead = patient;
+    dead.topic = "%DLQ%Orderly";
+    receive_one(&dead, "hopeless", 1, dead_handle);
+    expect_nothing(&dead); /* once, though asked for twice */
+}
+END_TEST
+
 /* ---- orderly groups ---- */
 
 START_TEST(an_orderly_group_gets_one_message_after_the_other)
@@ -493,6 +520,7 @@ int main(int argc, char **argv)
     tcase_add_test(tc, a_changed_invisible_time_gives_a_new_handle_and_ends_the_old);
     tcase_add_test(tc, a_handle_made_up_or_altered_is_refused);
     tcase_add_test(tc, a_message_delivered_often_enough_goes_to_the_dead_letters);
+    tcase_add_test(tc, a_client_moves_a_message_to_the_dead_letters);
     tcase_add_test(tc, an_orderly_group_gets_one_message_after_the_other);
     tcase_add_test(tc, bad_receives_are_refused_each_with_its_code);
     suite_add_tcase(suite, tc);

@@ -351,3 +351,20 @@ int32_t messaging_change(struct client *c, const char *topic, const char *group,
     messaging_free(reply);
     return code;
 }
+
+int32_t messaging_forward(struct client *c, const char *topic, const char *group,
+                          const char *handle)
+{
+    V2(Resource) t = resource(topic), g = resource(group);
+    V2(ForwardMessageToDeadLetterQueueRequest) req =
+        APACHE__ROCKETMQ__V2__FORWARD_MESSAGE_TO_DEAD_LETTER_QUEUE_REQUEST__INIT;
+    req.topic = &t;
+    req.group = &g;
+    req.receipt_handle = (char *)handle;
+    V2(ForwardMessageToDeadLetterQueueResponse) *reply = messaging_call(
+        c, PROTO_FORWARD_TO_DLQ, &req.base,
+        &apache__rocketmq__v2__forward_message_to_dead_letter_queue_response__descriptor);
+    int32_t code = (int32_t)reply->status->code;
+    messaging_free(reply);
+    return code;
+}

@@ -104,4 +104,8 @@ int32_t messaging_ack(struct client *c, const char *topic, const char *group, co
 int32_t messaging_change(struct client *c, const char *topic, const char *group, const char *handle,
                          int64_t invisible_ms, char ret_handle[256]);
 
+/* ForwardMessageToDeadLetterQueue: the reply's code. */
+int32_t messaging_forward(struct client *c, const char *topic, const char *group,
+                          const char *handle);
+
 #endif
