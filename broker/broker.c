@@ -120,9 +120,14 @@ static int open_store(struct broker *b, uint16_t port, struct err *e)
                    cfg->broker_ip, port);
     if (!convert_parse_host(host, &opt.host))
         return err_set(e, ERR_INVAL, "brokerIP1 '%s' is no IP address", cfg->broker_ip);
-    int rc = store_open(&b->store, &opt, b->io, e);
+    char **batch_topics = NULL;
+    int rc = topic_batch_names(b->config_folder, b->io, &batch_topics, e);
+    opt.batch_topics = (const char *const *)batch_topics;
+    if (!rc)
+        rc = store_open(&b->store, &opt, b->io, e);
     if (!rc)
         log_recovery(b);
+    topic_batch_free(batch_topics);
     return rc;
 }
 

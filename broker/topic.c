@@ -231,6 +231,47 @@ void topic_table_close(struct topic_table *t)
     free(t);
 }
 
+/* ---- batch queues ---- */
+
+static bool has_batch_queues(const json_t *object)
+{
+    const json_t *attributes = json_object_get(object, "attributes");
+    const char *type = json_string_value(json_object_get(attributes, "queue.type"));
+    return type && strcmp(type, "BatchCQ") == 0;
+}
+
+int topic_batch_names(const char *config_folder, struct io *io, char ***ret_names, struct err *e)
+{
+    json_t *root = NULL, *object;
+    const char *name;
+    size_t n = 0;
+    int rc = state_read(io, config_folder, "topics.json", &root, e);
+    if (rc < 0 && rc != ERR_NOTFOUND)
+        return rc;
+    json_t *table = json_object_get(root, "topicConfigTable");
+    char **names = calloc(json_object_size(table) + 1, sizeof *names);
+    rc = names ? 0 : ERR_NOMEM;
+    json_object_foreach(table, name, object)
+    {
+        if (rc == 0 && has_batch_queues(object) && !(names[n++] = strdup(name)))
+            rc = ERR_NOMEM;
+    }
+    json_decref(root);
+    if (rc < 0) {
+        topic_batch_free(names);
+        return err_set(e, rc, "list the topics with batch queues");
+    }
+    *ret_names = names;
+    return 0;
+}
+
+void topic_batch_free(char **names)
+{
+    for (size_t i = 0; names && names[i]; i++)
+        free(names[i]);
+    free(names);
+}
+
 /* ---- use ---- */
 
 bool topic_get(struct topic_table *t, struct span name, struct topic_info *ret)

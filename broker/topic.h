@@ -59,6 +59,13 @@ int topic_check_name(struct span name, struct err *e) MUST_CHECK;
 /* Whether the name is one of the broker's own topics. */
 bool topic_is_system(struct span name);
 
+/* The topics of `config_folder`/topics.json that have RocketMQ's batch queues (BatchCQ), NULL at
+ * the end: what a store must know before it makes queues. Freed with topic_batch_free. ERR_CORRUPT
+ * as topic_table_open; ERR_NOMEM. */
+int topic_batch_names(const char *config_folder, struct io *io, char ***ret_names,
+                      struct err *e) MUST_CHECK;
+void topic_batch_free(char **names); /* NULL is fine */
+
 /* Loads `config_folder`/topics.json (made when absent). ERR_CORRUPT: it and its .bak are
  * unreadable. `io` outlives the table. */
 int topic_table_open(struct topic_table **ret_table, const char *config_folder, size_t max_topics,

@@ -315,12 +315,17 @@ static int load_topic(struct consume_queues *t, const char *path, const char *na
     return each_folder(t, path, load_queue, &lt, e);
 }
 
+int consume_queues_note_batch(struct consume_queues *t, const char *topic, struct err *e)
+{
+    return map_put(&t->batch_topics, span_str(topic), t, e); /* any value: it is a set */
+}
+
 static int note_batch_topic(struct consume_queues *t, const char *path, const char *name, void *arg,
                             struct err *e)
 {
     (void)path;
     (void)arg;
-    return map_put(&t->batch_topics, span_str(name), t, e); /* any value: it is a set */
+    return consume_queues_note_batch(t, name, e);
 }
 
 int consume_queues_load(struct consume_queues *t, uint64_t below_log_off, struct err *e)

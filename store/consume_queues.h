@@ -25,6 +25,10 @@ int consume_queues_init(struct consume_queues *t, struct io *io, const char *roo
                         uint64_t file_bytes, struct reclaimer *reclaimer, struct err *e) MUST_CHECK;
 void consume_queues_fini(struct consume_queues *t); /* zeroed memory is fine */
 
+/* The topic's queues are in RocketMQ's batch layout. Before the queues are loaded. ERR_NOMEM. */
+int consume_queues_note_batch(struct consume_queues *t, const char *topic,
+                              struct err *e) MUST_CHECK;
+
 /* Lists what is on disk; see consume_queue_load. */
 int consume_queues_load(struct consume_queues *t, uint64_t below_log_off, struct err *e) MUST_CHECK;
 

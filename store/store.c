@@ -141,6 +141,8 @@ static int init_parts(struct store *s, const struct store_options *opt, struct e
     s->has_reclaimer = true;
     int rc =
         consume_queues_init(&s->queues, s->io, s->root, opt->queue_file_bytes, &s->reclaimer, e);
+    for (size_t i = 0; rc == 0 && opt->batch_topics && opt->batch_topics[i]; i++)
+        rc = consume_queues_note_batch(&s->queues, opt->batch_topics[i], e);
     if (rc == 0)
         rc = name_file(s, FORMAT_DIR_LOG, &folder, e);
     if (rc < 0)

@@ -94,6 +94,9 @@ struct store_options {
     uint64_t populate_window_bytes; /* populated ahead of the writer at most, 64 MiB */
     uint64_t mapped_budget_bytes;   /* cold commit-log files beyond it are unmapped; 0: no limit */
     struct store_host host;         /* store host of new records; zero: 127.0.0.1:0 */
+    /* Topics with RocketMQ's batch queues, beside those of which it has some on disk: such queues
+     * are left alone. NULL at the end; may be NULL. */
+    const char *const *batch_topics;
     /* Called by the dispatcher with no lock of the store held that an append or read needs; it must
      * be short and must not call back into the store but to read. May be NULL. */
     void (*on_arrival)(void *arg, const struct store_arrival *a);

@@ -306,6 +306,30 @@ START_TEST(an_unreadable_file_is_an_error_that_names_it)
 }
 END_TEST
 
+START_TEST(topics_with_batch_queues_are_told_apart)
+{
+    char **names;
+    config_folder_write(folder, "topics.json",
+                        "{\"topicConfigTable\":{"
+                        "\"a\":{\"attributes\":{\"queue.type\":\"BatchCQ\"}},"
+                        "\"b\":{\"attributes\":{\"queue.type\":\"SimpleCQ\"}},"
+                        "\"c\":{},\"d\":3}}");
+    ck_assert_int_eq(topic_batch_names(folder, io_posix(), &names, &e), 0);
+    ck_assert_str_eq(names[0], "a");
+    ck_assert_ptr_null(names[1]);
+    topic_batch_free(names);
+}
+END_TEST
+
+START_TEST(without_a_file_no_topic_has_batch_queues)
+{
+    char **names;
+    ck_assert_int_eq(topic_batch_names("/nowhere", io_posix(), &names, &e), 0);
+    ck_assert_ptr_null(names[0]);
+    topic_batch_free(names);
+}
+END_TEST
+
 static bool was_there_early;
 
 /* The seam's sync, which looks whether the topic is served before its file is durable. */
@@ -385,6 +409,8 @@ int main(int argc, char **argv)
     tcase_add_test(tc, members_that_only_rocketmq_knows_survive_a_change);
     tcase_add_test(tc, an_entry_that_makes_no_sense_hides_no_other);
     tcase_add_test(tc, an_unreadable_file_is_an_error_that_names_it);
+    tcase_add_test(tc, topics_with_batch_queues_are_told_apart);
+    tcase_add_test(tc, without_a_file_no_topic_has_batch_queues);
     tcase_add_test(tc, a_topic_is_not_served_before_its_file_is_durable);
     tcase_add_test(tc, a_failure_at_any_call_changes_nothing_in_memory);
     suite_add_tcase(suite, tc);

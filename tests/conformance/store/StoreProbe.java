@@ -111,8 +111,10 @@ public final class StoreProbe {
 
     private static void listQueue(DefaultMessageStore store, ConsumeQueueInterface queue)
         throws Exception {
-        for (long i = queue.getMinOffsetInQueue(); i < queue.getMaxOffsetInQueue(); i++) {
-            CqUnit unit = queue.get(i);
+        CqUnit unit;
+        for (long i = queue.getMinOffsetInQueue(); i < queue.getMaxOffsetInQueue();
+             i += Math.max(1, unit.getBatchNum())) {
+            unit = queue.get(i);
             MessageExt message = store.lookMessageByOffset(unit.getPos(), unit.getSize());
             if (message == null)
                 throw new IOException(queue.getTopic() + "/" + queue.getQueueId() + " entry " + i
