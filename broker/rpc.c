@@ -17,11 +17,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <grpc/compression.h>
 #include <grpc/grpc_security.h>
 #include <grpc/support/alloc.h>
+#include <grpc/support/log.h>
 #include <grpc/support/time.h>
 
 #include "base/io.h"
+#include "base/log.h"
 #include "broker/tsan.h"
 
 enum {
@@ -160,6 +163,8 @@ static grpc_server *create_grpc(const struct rpc_options *opt)
     } settings[] = {
         {GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, (int)max_bytes},
         {GRPC_ARG_MAX_METADATA_SIZE, METADATA_MAX},
+        /* the limit on requests would count compressed bytes, and a few may be gigabytes */
+        {GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1 << GRPC_COMPRESS_NONE},
         {GRPC_ARG_MAX_CONCURRENT_STREAMS, STREAMS_MAX},
         {GRPC_ARG_ALLOW_REUSEPORT, 0},
         /* clients may ping as often as they like */
@@ -258,9 +263,25 @@ static void offer_calls(struct rpc_server *server)
         }
 }
 
+/* gRPC's lines tell of what clients did wrong, as often as they like to; our failures come back as
+ * errors. */
+static void log_grpc(gpr_log_func_args *line)
+{
+    log_debug("gRPC: %s", line->message);
+}
+
+/* gRPC stays up for the rest of the process: ending it joins a thread that may poll for ten seconds
+ * after a write has once had to wait. */
+static void init_grpc(void)
+{
+    gpr_set_log_function(log_grpc);
+    grpc_init();
+}
+
 int rpc_server_start(struct rpc_server **ret_server, const struct rpc_options *opt, struct err *e)
 {
-    grpc_init();
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, init_grpc);
     struct rpc_server *server = server_new(opt);
     server->grpc = create_grpc(opt);
     int rc = 0;
@@ -351,5 +372,4 @@ void rpc_server_stop(struct rpc_server *server, uint32_t grace_ms)
     gpr_free(server->workers);
     gpr_free(server->registered);
     gpr_free(server);
-    grpc_shutdown();
 }

@@ -327,8 +327,11 @@ END_TEST
 START_TEST(an_unknown_host_is_named)
 {
     struct err e;
-    ck_assert_int_eq(start_with((struct rpc_options){.host = "no such host"}, &e), ERR_INVAL);
-    ck_assert_ptr_nonnull(strstr(e.msg, "no such host"));
+    char too_long[80]; /* a label that no server needs to be asked about */
+    memset(too_long, 'a', sizeof too_long - 1);
+    too_long[sizeof too_long - 1] = '\0';
+    ck_assert_int_eq(start_with((struct rpc_options){.host = too_long}, &e), ERR_INVAL);
+    ck_assert_ptr_nonnull(strstr(e.msg, "aaaa"));
 }
 END_TEST
 

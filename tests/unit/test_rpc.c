@@ -37,10 +37,6 @@ static struct {
     int n_ended;
     int n_written;
     int n_released;
-    int n_run;
-    int n_fired;
-    int n_not_fired;
-    uint64_t fired_at_ms;
 } f;
 
 static uint64_t now_ms(void)
@@ -675,96 +671,6 @@ START_TEST(a_taken_port_is_busy)
 }
 END_TEST
 
-/* ---- work on the workers ---- */
-
-static void run_one(void *arg)
-{
-    bump(arg);
-}
-
-START_TEST(each_post_runs_once)
-{
-    enum { N = 1000 };
-    for (int i = 0; i < N; i++)
-        rpc_post(f.server, run_one, &f.n_run);
-    await(&f.n_run, N);
-    stop_server();
-    ck_assert_int_eq(f.n_run, N);
-}
-END_TEST
-
-static void timer_done(void *arg, bool fired)
-{
-    (void)arg;
-    lock_take(&f.lock);
-    f.fired_at_ms = now_ms();
-    lock_drop(&f.lock);
-    bump(fired ? &f.n_fired : &f.n_not_fired);
-}
-
-START_TEST(a_timer_is_never_early)
-{
-    static const unsigned delays_ms[] = {0, 1, 7, 30, 60};
-    for (size_t i = 0; i < sizeof delays_ms / sizeof delays_ms[0]; i++) {
-        uint64_t at = now_ms() + delays_ms[i];
-        (void)rpc_timer_start(f.server, at, timer_done, NULL);
-        await(&f.n_fired, (int)i + 1);
-        ck_assert_uint_ge(f.fired_at_ms, at);
-    }
-    ck_assert_int_eq(f.n_not_fired, 0);
-}
-END_TEST
-
-START_TEST(an_earlier_timer_overtakes_a_later_one)
-{
-    struct rpc_timer *late = rpc_timer_start(f.server, now_ms() + 60000, timer_done, NULL);
-    (void)rpc_timer_start(f.server, now_ms() + 5, timer_done, NULL);
-    await(&f.n_fired, 1);
-    ck_assert_int_eq(f.n_not_fired, 0);
-    rpc_timer_cancel(late);
-    await(&f.n_not_fired, 1);
-    ck_assert_int_eq(f.n_fired, 1);
-}
-END_TEST
-
-START_TEST(cancelled_timers_are_told_so_and_the_rest_fire)
-{
-    enum { N = 200 };
-    struct rpc_timer *timers[N];
-    uint64_t at = now_ms() + 300;
-    for (int i = 0; i < N; i++)
-        timers[i] = rpc_timer_start(f.server, at + (unsigned)(i * 7919 % 50), timer_done, NULL);
-    for (int i = 0; i < N; i += 2)
-        rpc_timer_cancel(timers[i]);
-    await(&f.n_not_fired, N / 2);
-    await(&f.n_fired, N / 2);
-    ck_assert_int_eq(f.n_fired, N / 2);
-    ck_assert_int_eq(f.n_not_fired, N / 2);
-}
-END_TEST
-
-static void start_timer(void *arg)
-{
-    (void)rpc_timer_start(arg, now_ms() + 60000, timer_done, NULL);
-}
-
-static void post_again(void *arg, bool fired)
-{
-    timer_done(arg, fired);
-    rpc_post(f.server, start_timer, f.server);
-}
-
-START_TEST(stop_settles_every_timer)
-{
-    (void)rpc_timer_start(f.server, now_ms() + 60000, timer_done, NULL);
-    (void)rpc_timer_start(f.server, UINT64_MAX, timer_done, NULL);
-    (void)rpc_timer_start(f.server, now_ms() + 60000, post_again, NULL);
-    stop_server();
-    ck_assert_int_eq(f.n_not_fired, 4);
-    ck_assert_int_eq(f.n_fired, 0);
-}
-END_TEST
-
 static TCase *add_case(Suite *suite, const char *name)
 {
     TCase *tc = tcase_create(name);
@@ -803,12 +709,6 @@ static Suite *rpc_suite(void)
     tcase_add_test(connections, garbage_on_one_connection_disturbs_no_other);
     tcase_add_test(connections, a_broken_frame_after_the_preface_closes_that_connection);
     tcase_add_test(connections, a_taken_port_is_busy);
-    TCase *work = add_case(suite, "work");
-    tcase_add_test(work, each_post_runs_once);
-    tcase_add_test(work, a_timer_is_never_early);
-    tcase_add_test(work, an_earlier_timer_overtakes_a_later_one);
-    tcase_add_test(work, cancelled_timers_are_told_so_and_the_rest_fire);
-    tcase_add_test(work, stop_settles_every_timer);
     return suite;
 }
 
