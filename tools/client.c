@@ -13,6 +13,7 @@
 #include <grpc/support/alloc.h>
 #include <grpc/support/log.h>
 #include <grpc/support/time.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,6 +148,13 @@ void client_silence_grpc(void)
     gpr_set_log_function(drop_log);
 }
 
+/* gRPC stays up until the process ends: shutting it down joins a thread that may poll for ten
+ * seconds after a write has once had to wait. */
+static void init_grpc(void)
+{
+    grpc_init();
+}
+
 int client_open(struct client **ret_client, const struct client_options *opt, struct err *e)
 {
     struct client *c = calloc(1, sizeof *c);
@@ -162,7 +170,8 @@ int client_open(struct client **ret_client, const struct client_options *opt, st
         (void)snprintf(c->id, sizeof c->id, "%s", opt->client_id);
     else
         make_id(c->id, sizeof c->id);
-    grpc_init();
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, init_grpc);
     c->cq = grpc_completion_queue_create_for_next(NULL);
     c->channel = make_channel(opt);
     set_metadata(c);
@@ -222,7 +231,6 @@ void client_close(struct client *c)
         grpc_slice_unref(c->metadata[i].value);
     }
     free(c);
-    grpc_shutdown();
 }
 
 grpc_call *client_make_call(struct client *c, const char *path, uint64_t timeout_ms)

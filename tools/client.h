@@ -32,9 +32,9 @@ struct client_options {
     const char *client_id; /* x-mq-client-id; NULL: host@pid@n */
 };
 
-/* Makes the channel; the connection comes with client_connect, or the first call. grpc_init and
- * grpc_shutdown are inside. ERR_INVAL, ERR_NOMEM. `opt` need not outlive the call. Thread:
- * everything here belongs to the thread that opened the client. */
+/* Makes the channel; the connection comes with client_connect, or the first call. The first client
+ * also starts gRPC, which then stays up. ERR_INVAL, ERR_NOMEM. `opt` need not outlive the call.
+ * Thread: everything here belongs to the thread that opened the client. */
 int client_open(struct client **ret_client, const struct client_options *opt,
                 struct err *e) MUST_CHECK;
 
