@@ -206,6 +206,7 @@ static int remove_topic(struct broker *b, const char *name, struct status *st)
     if (rc)
         return rc;
     lease_drop_topic(b->leases, span_str(name));
+    (void)hold_notify_topic(b->holds, span_str(name)); /* maybe nobody waits */
     rc = store_drop_topic(b->store, span_str(name), &e);
     return rc ? status_of_err(st, &e) : 0;
 }

@@ -113,8 +113,10 @@ static void delete_group(struct broker *b, const void *request, struct rpc_call 
     int rc = find_group(b, req->name, &info, &st);
     if (!rc && group_delete(b->groups, span_str(req->name), &e))
         rc = status_of_err(&st, &e);
-    if (!rc)
+    if (!rc) {
         lease_drop_group(b->leases, span_str(req->name));
+        (void)hold_notify_whole_group(b->holds, span_str(req->name)); /* maybe nobody waits */
+    }
     reply.code = st.code;
     reply.message = st.text;
     handler_reply(call, &reply.base);

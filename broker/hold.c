@@ -277,19 +277,47 @@ static struct hold_entry *drain_group(struct hold_table *t, struct hold_group *g
     return woken;
 }
 
-size_t hold_notify_all(struct hold_table *t)
+/* Takes out everyone at a topic, which is then gone; NULL is fine. */
+static struct hold_entry *drain_topic(struct hold_table *t, struct hold_topic *topic,
+                                      struct hold_entry *woken)
+{
+    struct hold_group *next = NULL;
+    for (struct hold_group *group = topic ? topic->groups : NULL; group != NULL; group = next) {
+        next = group->next;
+        woken = drain_group(t, group, woken);
+    }
+    return woken;
+}
+
+size_t hold_notify_topic(struct hold_table *t, struct span topic_name)
+{
+    lock_take(&t->lock);
+    struct hold_entry *woken = drain_topic(t, map_get(&t->topics, topic_name), /* woken = */ NULL);
+    lock_drop(&t->lock);
+    return wake_all(woken);
+}
+
+size_t hold_notify_whole_group(struct hold_table *t, struct span group_name)
 {
     struct hold_entry *woken = NULL;
     const struct map_entry *at;
     lock_take(&t->lock);
     for (size_t pos = 0; (at = map_next(&t->topics, &pos)) != NULL;) {
-        struct hold_group *next = NULL;
-        for (struct hold_group *group = ((struct hold_topic *)at->value)->groups; group != NULL;
-             group = next) {
-            next = group->next;
+        struct hold_group *group = find_group(at->value, group_name);
+        if (group != NULL)
             woken = drain_group(t, group, woken);
-        }
     }
+    lock_drop(&t->lock);
+    return wake_all(woken);
+}
+
+size_t hold_notify_all(struct hold_table *t)
+{
+    struct hold_entry *woken = NULL;
+    const struct map_entry *at;
+    lock_take(&t->lock);
+    for (size_t pos = 0; (at = map_next(&t->topics, &pos)) != NULL;)
+        woken = drain_topic(t, at->value, woken);
     lock_drop(&t->lock);
     return wake_all(woken);
 }

@@ -58,6 +58,10 @@ size_t hold_notify(struct hold_table *t, struct span topic, int64_t tag_code);
  * 1. Thread and locks as hold_notify. */
 size_t hold_notify_group(struct hold_table *t, struct span group, struct span topic);
 
+/* Wakes everyone who waits at a topic, or of a group at any topic: it was deleted. How many. */
+size_t hold_notify_topic(struct hold_table *t, struct span topic);
+size_t hold_notify_whole_group(struct hold_table *t, struct span group);
+
 /* Wakes everyone (broker stop); how many. */
 size_t hold_notify_all(struct hold_table *t);
 

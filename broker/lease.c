@@ -57,7 +57,9 @@ static bool is_blocked(struct lease_queue *q, const struct lease_take *take)
 
 static enum lease_begin judge(struct lease *l, struct lease_queue *q, const struct lease_take *take)
 {
-    if (q->is_scanned || l->is_dropped)
+    if (l->is_dropped)
+        return LEASE_GONE;
+    if (q->is_scanned)
         return LEASE_BUSY;
     if (l->order == LEASE_ORDERLY && is_blocked(q, take))
         return LEASE_BLOCKED;

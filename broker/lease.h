@@ -87,8 +87,9 @@ struct lease_take {
 enum lease_begin {
     LEASE_READY,   /* take back first, then scan from `position` */
     LEASE_FULL,    /* too much in flight: take back only */
-    LEASE_BUSY,    /* another receive scans this queue (or the lease was dropped): go to the next */
+    LEASE_BUSY,    /* another receive scans this queue: go to the next */
     LEASE_BLOCKED, /* orderly: un-acked messages are out */
+    LEASE_GONE,    /* the group or topic was deleted: nothing will come of this lease again */
 };
 
 /* An exclusive scan of one queue; the caller's memory. */

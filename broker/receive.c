@@ -3,7 +3,8 @@
  *   SCANNING --(found)-------------------> FINISHED   reply
  *   SCANNING --(more to look at)---------> SCANNING   park_or_repost: posts the next step
  *   SCANNING --(nothing, time left)------> PARKED     park
- *   SCANNING --(nothing, time over)------> FINISHED   reply_empty
+ *   SCANNING --(nothing, time over,
+ *               or group or topic gone)--> FINISHED   reply_empty
  *   PARKED   --(woken)-------------------> SCANNING   on_wake
  *   PARKED   --(found by the look after parking, timer, client gone)--> FINISHED
  *
@@ -104,8 +105,11 @@ static void reply_busy(struct receive *r, const struct err *e)
 
 /* ---- scanning ---- */
 
-static bool is_over(const struct receive *r)
+/* Whether nothing more is to be waited for, after a look that ended so. */
+static bool is_over(const struct receive *r, enum take_end end)
 {
+    if (end == TAKE_GONE)
+        return true;
     if (r->b->io->mono_ns(r->b->io) / 1000000 >= r->until_ms)
         return true;
     /* seq_cst: see broker.is_stopping */
@@ -152,10 +156,10 @@ static void on_timer(void *arg, bool fired)
 /* Goes on after the look that follows parking. */
 static void settle_parked(struct receive *r, enum take_end end)
 {
-    bool is_mine = (r->take.n > 0 || end == TAKE_AGAIN || is_over(r)) && unpark(r);
+    bool is_mine = (r->take.n > 0 || end == TAKE_AGAIN || is_over(r, end)) && unpark(r);
     if (r->take.n > 0)
         reply(r); /* not mine: the wake finds it finished and is passed on */
-    else if (is_mine && is_over(r))
+    else if (is_mine && is_over(r, end))
         reply_empty(r);
     else if (is_mine)
         post_step(r);
@@ -183,7 +187,7 @@ static void advance(struct receive *r)
     enum take_end end = look(r);
     if (r->take.n > 0)
         reply(r);
-    else if (is_over(r))
+    else if (is_over(r, end))
         reply_empty(r);
     else if (end == TAKE_AGAIN)
         post_step(r);

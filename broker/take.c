@@ -22,6 +22,7 @@ struct pass {
     uint64_t n_entries_left;
     uint64_t n_bytes;
     bool again;
+    bool is_gone;
 };
 
 static struct lease_handle handle_of(const struct taken *m)
@@ -208,7 +209,8 @@ static void take_from(struct pass *p, int32_t queue_id)
     }
     if (begun == LEASE_BUSY)
         p->again = true; /* the other may leave something behind */
-    if (begun == LEASE_BUSY || begun == LEASE_BLOCKED)
+    p->is_gone = p->is_gone || begun == LEASE_GONE;
+    if (begun != LEASE_READY && begun != LEASE_FULL)
         return;
     bool more_back = take_back(p, &scan);
     p->again = p->again || (more_back && t->n < t->max); /* some of those were no good */
@@ -228,6 +230,8 @@ enum take_end take_pass(struct take *t)
         take_from(&p, (int32_t)((first % n_queues + i) % n_queues));
     if (p.n_entries_left == 0 && t->n < t->max)
         p.again = true;
+    if (p.is_gone)
+        return TAKE_GONE;
     return p.again ? TAKE_AGAIN : TAKE_NONE_LEFT;
 }
 

@@ -40,6 +40,7 @@ struct take {
 enum take_end {
     TAKE_NONE_LEFT, /* every queue was looked at to its end, or the batch is full */
     TAKE_AGAIN,     /* there is more to look at: another pass now */
+    TAKE_GONE,      /* the group or topic was deleted: nothing will come any more */
 };
 
 /* Looks at a bounded number of entries and takes what it finds. Thread: one at a time for a `take`.

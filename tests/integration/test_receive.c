@@ -261,6 +261,67 @@ static size_t count_and_ack(struct messaging_batch *b, int counts[N_SHARED])
     return n;
 }
 
+static void delete_topic(const char *name)
+{
+    Sluice__V1__DeleteTopicRequest req = SLUICE__V1__DELETE_TOPIC_REQUEST__INIT;
+    req.name = (char *)name;
+    Sluice__V1__DeleteTopicResponse *reply = messaging_call(
+        f.client, PROTO_DELETE_TOPIC, &req.base, &sluice__v1__delete_topic_response__descriptor);
+    ck_assert_msg(reply->code == CODE(OK), "%s", reply->message);
+    messaging_free(reply);
+}
+
+static void delete_group(const char *name)
+{
+    Sluice__V1__DeleteGroupRequest req = SLUICE__V1__DELETE_GROUP_REQUEST__INIT;
+    req.name = (char *)name;
+    Sluice__V1__DeleteGroupResponse *reply = messaging_call(
+        f.client, PROTO_DELETE_GROUP, &req.base, &sluice__v1__delete_group_response__descriptor);
+    ck_assert_msg(reply->code == CODE(OK), "%s", reply->message);
+    messaging_free(reply);
+}
+
+/* A receive that is parked for certain: it was there before two whole calls. */
+static struct client_stream *start_parked(void)
+{
+    struct client_stream *waiting = messaging_receive_start(f.client, &patient);
+    messaging_create_group(f.client, "Other", /* fifo = */ false, /* max_attempts = */ 16);
+    messaging_create_group(f.client, "Other", /* fifo = */ false, /* max_attempts = */ 16);
+    return waiting;
+}
+
+START_TEST(a_receive_ends_when_its_topic_or_group_is_deleted)
+{
+    struct messaging_batch b;
+    expect_nothing(&patient); /* makes the group */
+    struct client_stream *waiting = start_parked();
+    delete_group("G");
+    messaging_receive_end(waiting, &b);
+    ck_assert_int_eq(b.code, CODE(MESSAGE_NOT_FOUND));
+    ck_assert_uint_lt(b.took_ms, LONG_MS / 2);
+    waiting = start_parked();
+    delete_topic("T");
+    messaging_receive_end(waiting, &b);
+    ck_assert_int_eq(b.code, CODE(MESSAGE_NOT_FOUND));
+    ck_assert_uint_lt(b.took_ms, LONG_MS / 2);
+}
+END_TEST
+
+START_TEST(a_topic_made_anew_starts_empty_and_delivers)
+{
+    char handle[256];
+    messaging_send_ok(f.client, "T", NULL, "old");
+    receive_one(&patient, "old", 1, handle);
+    delete_topic("T");
+    messaging_create_topic(f.client, "T", SLUICE__V1__TOPIC_TYPE__TOPIC_NORMAL, 2);
+    ck_assert_int_eq(ack(handle), CODE(INVALID_RECEIPT_HANDLE));
+    messaging_send_ok(f.client, "T", NULL, "new");
+    receive_one(&patient, "new", 1, handle);
+    ck_assert_int_eq(ack(handle), CODE(OK));
+    expect_nothing(&patient);
+}
+END_TEST
+
 START_TEST(receives_side_by_side_share_the_messages_and_each_comes_once)
 {
     int counts[N_SHARED] = {0};
@@ -512,6 +573,8 @@ int main(int argc, char **argv)
     tcase_add_test(tc, a_receive_ends_before_its_client_gives_up);
     tcase_add_test(tc, a_waiting_receive_is_woken_by_a_message_that_it_wants);
     tcase_add_test(tc, a_cancelled_receive_takes_no_message_with_it);
+    tcase_add_test(tc, a_receive_ends_when_its_topic_or_group_is_deleted);
+    tcase_add_test(tc, a_topic_made_anew_starts_empty_and_delivers);
     tcase_add_test(tc, receives_side_by_side_share_the_messages_and_each_comes_once);
     tcase_add_test(tc, an_acked_message_never_comes_again);
     tcase_add_test(tc, an_unacked_message_comes_again_to_one_who_waits_as_attempt_2);

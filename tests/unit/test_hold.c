@@ -120,6 +120,23 @@ START_TEST(a_visible_message_wakes_its_own_group_only)
 }
 END_TEST
 
+START_TEST(all_who_wait_at_a_deleted_topic_or_of_a_deleted_group_are_woken)
+{
+    struct waiter at, ct, cu, au;
+    park(&at, "a", "t", -1);
+    park(&ct, "c", "t", 5);
+    park(&cu, "c", "u", 5);
+    park(&au, "a", "u", 5);
+    ck_assert_uint_eq(hold_notify_topic(table, span_str("t")), 2);
+    ck_assert_int_eq(n_woken(&at) + n_woken(&ct), 2);
+    ck_assert_uint_eq(hold_notify_whole_group(table, span_str("a")), 1);
+    ck_assert_int_eq(n_woken(&au), 1);
+    ck_assert_int_eq(n_woken(&cu), 0);
+    ck_assert_uint_eq(hold_notify_topic(table, span_str("t")), 0);
+    ck_assert(hold_remove(table, &cu.entry));
+}
+END_TEST
+
 START_TEST(a_removed_waiter_is_not_woken_and_a_woken_one_not_removed)
 {
     struct waiter w;
@@ -236,6 +253,7 @@ int main(void)
     tcase_add_test(tc, a_waiter_whose_filter_does_not_take_it_sleeps_on);
     tcase_add_test(tc, an_arrival_in_another_topic_wakes_nobody);
     tcase_add_test(tc, a_visible_message_wakes_its_own_group_only);
+    tcase_add_test(tc, all_who_wait_at_a_deleted_topic_or_of_a_deleted_group_are_woken);
     tcase_add_test(tc, a_removed_waiter_is_not_woken_and_a_woken_one_not_removed);
     tcase_add_test(tc, one_taken_out_of_the_middle_leaves_the_others_in_order);
     tcase_add_test(tc, a_waiter_may_park_again_while_it_is_woken);

@@ -263,7 +263,7 @@ START_TEST(a_dropped_group_is_forgotten_and_starts_anew)
     deliver(0, 1, &got);
     lease_drop_group(table, span_str("g"));
     ck_assert_int_eq(ack(&got), LEASE_EXPIRED);
-    ck_assert_int_eq(begin(&scan), LEASE_BUSY);
+    ck_assert_int_eq(begin(&scan), LEASE_GONE);
     lease_unref(lease);
     get(LEASE_PLAIN);
     ck_assert_uint_eq(progress().position, 0);
