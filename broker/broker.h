@@ -42,9 +42,8 @@ struct broker {
     struct keeper *keeper;
     struct rpc_server *server;
 
-    /* atomic, relaxed: spread messages over queues, no order is meant */
+    /* atomic, relaxed: spreads messages over queues, no order is meant */
     _Atomic uint32_t next_write_queue;
-    _Atomic uint32_t next_read_queue;
     /* atomic, relaxed: statistics */
     _Atomic uint64_t n_damaged_bodies;
     _Atomic uint64_t n_dead_letters;

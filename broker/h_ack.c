@@ -79,7 +79,7 @@ static void ack_one(const struct target *t, const V2(AckMessageEntry) *entry, st
         (void)say_expired(st);
         return;
     }
-    if (t->is_fifo) /* the queue may be free now */
+    if (t->is_fifo || outcome == LEASE_FREED) /* the queue may be free now */
         (void)hold_notify_group(t->b->holds, t->group, t->topic);
     status_ok(st);
 }

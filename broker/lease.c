@@ -63,7 +63,13 @@ static enum lease_begin judge(struct lease *l, struct lease_queue *q, const stru
         return LEASE_BUSY;
     if (l->order == LEASE_ORDERLY && is_blocked(q, take))
         return LEASE_BLOCKED;
-    return lease_queue_in_flight(q) >= l->table->max_in_flight ? LEASE_FULL : LEASE_READY;
+    q->was_full = lease_queue_in_flight(q) >= l->table->max_in_flight;
+    return q->was_full ? LEASE_FULL : LEASE_READY;
+}
+
+uint32_t lease_turn(struct lease *l)
+{
+    return atomic_fetch_add_explicit(&l->next_turn, 1, memory_order_relaxed);
 }
 
 int lease_begin(struct lease *l, int32_t queue_id, const struct lease_take *take,
@@ -270,6 +276,10 @@ enum lease_outcome lease_ack(struct lease *l, const struct lease_handle *h, uint
     if (outcome == LEASE_OK) {
         lease_queue_ack(q, slot);
         lease_changed(l);
+        if (q->was_full && lease_queue_in_flight(q) < l->table->max_in_flight) {
+            q->was_full = false;
+            outcome = LEASE_FREED;
+        }
     }
     lock_drop(&l->lock);
     return outcome;

@@ -100,6 +100,10 @@ struct lease_scan {
     uint64_t generation; /* lease.c only */
 };
 
+/* Where a receive begins with the queues of its topic: each starts one further than the one before,
+ * so that a queue that is always full hides no other. Thread: any. */
+uint32_t lease_turn(struct lease *l);
+
 /* Begins a scan; after READY or FULL the caller must call lease_end. ERR_NOMEM; ERR_INVAL: queue_id
  * is not in 0..1023. Thread: any. Locks: this and all below take LOCK_LEASE. */
 int lease_begin(struct lease *l, int32_t queue_id, const struct lease_take *take,
@@ -130,6 +134,7 @@ void lease_end(struct lease_scan *scan);
 
 enum lease_outcome {
     LEASE_OK,
+    LEASE_FREED,   /* as OK, and a queue that was full takes more: hold_notify_group (acks only) */
     LEASE_AGAIN,   /* was acked before: as good as OK */
     LEASE_EXPIRED, /* invisible time over, delivered again since, or handle replaced */
 };

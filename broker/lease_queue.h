@@ -37,6 +37,7 @@ struct lease_queue {
     bool is_known;         /* it was scanned, or a position is on record */
     bool is_scanned;       /* a scan is running */
     bool has_owned;        /* some slot may have an owner */
+    bool was_full;         /* a receive took nothing new since too much is in flight */
 
     struct lease_slot *slots; /* by queue_off, from `first` on; room for n_room in all */
     size_t first, n_slots, n_room;

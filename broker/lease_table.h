@@ -19,6 +19,9 @@ struct lease {
     /* atomic: dropped with release, the last one out acquires before it frees */
     _Atomic uint32_t n_refs;
 
+    /* atomic, relaxed: any order of queues will do */
+    _Atomic uint32_t next_turn;
+
     struct lock lock; /* LOCK_LEASE; guards all below */
     enum lease_order order;
     bool is_dropped;             /* group or topic is gone: nothing more is taken */

@@ -223,8 +223,7 @@ enum take_end take_pass(struct take *t)
 {
     struct pass p = {.t = t, .n_entries_left = PASS_ENTRIES_MAX};
     uint32_t n_queues = t->topic->n_read_queues;
-    /* relaxed: any order of queues will do */
-    uint32_t first = atomic_fetch_add_explicit(&t->b->next_read_queue, 1, memory_order_relaxed);
+    uint32_t first = lease_turn(t->lease);
     t->how.now_ms = t->b->io->now_ms(t->b->io);
     for (uint32_t i = 0; i < n_queues && t->n < t->max && p.n_entries_left > 0; i++)
         take_from(&p, (int32_t)((first % n_queues + i) % n_queues));

@@ -20,8 +20,9 @@ static struct {
 
 static void setup(void)
 {
-    static const char *const args[] = {"--set", "minInvisibleTimeMillis=500", "--set",
-                                       "minLongPollingMillis=500", NULL};
+    static const char *const args[] = {
+        "--set", "minInvisibleTimeMillis=500", "--set", "minLongPollingMillis=500",
+        "--set", "maxInFlightPerQueue=100",    NULL};
     f.store = tmpdir_make();
     broker_child_start(&f.broker, f.store, args);
     f.client = messaging_connect(f.broker.endpoint, "subscriber");
@@ -121,6 +122,31 @@ START_TEST(never_more_than_32_messages_come_at_once)
     }
     ck_assert_uint_eq(n, 70);
     expect_nothing(&patient);
+}
+END_TEST
+
+static int32_t take_queue_of_one(const char *group)
+{
+    struct messaging_batch b;
+    struct messaging_receive r = patient;
+    r.topic = "Two";
+    r.group = group;
+    r.batch = 1;
+    receive(&r, &b);
+    ck_assert_uint_eq(b.n, 1);
+    int32_t queue_id = messaging_at(&b, 0)->system_properties->queue_id;
+    messaging_batch_free(&b);
+    return queue_id;
+}
+
+START_TEST(groups_that_take_turns_each_begin_with_every_queue)
+{
+    messaging_create_topic(f.client, "Two", SLUICE__V1__TOPIC_TYPE__TOPIC_NORMAL, 2);
+    for (int i = 0; i < 8; i++)
+        messaging_send_ok(f.client, "Two", NULL, "x");
+    int32_t first = take_queue_of_one("G");
+    (void)take_queue_of_one("H");
+    ck_assert_int_ne(take_queue_of_one("G"), first);
 }
 END_TEST
 
@@ -402,6 +428,44 @@ START_TEST(a_message_handed_back_comes_at_once_to_one_who_waits)
 }
 END_TEST
 
+/* Takes exactly `n` messages; the handle of the last one is copied out. */
+static void receive_many(const struct messaging_receive *like, size_t n, char handle[256])
+{
+    struct messaging_receive r = *like;
+    while (n > 0) {
+        struct messaging_batch b;
+        r.batch = n < 32 ? (int)n : 32;
+        receive(&r, &b);
+        ck_assert_uint_gt(b.n, 0);
+        ck_assert_uint_le(b.n, n);
+        n -= b.n;
+        (void)snprintf(handle, 256, "%s",
+                       messaging_at(&b, b.n - 1)->system_properties->receipt_handle);
+        messaging_batch_free(&b);
+    }
+}
+
+START_TEST(room_made_by_an_ack_wakes_one_who_waits_at_a_full_queue)
+{
+    char handle[256];
+    struct messaging_batch b;
+    struct messaging_receive r = patient;
+    r.topic = "Narrow";
+    messaging_create_topic(f.client, "Narrow", SLUICE__V1__TOPIC_TYPE__TOPIC_NORMAL, 1);
+    for (int i = 0; i < 101; i++)
+        messaging_send_ok(f.client, "Narrow", NULL, i < 100 ? "x" : "last");
+    receive_many(&r, 100, handle);
+    struct client_stream *waiting = messaging_receive_start(f.client, &r);
+    messaging_create_group(f.client, "Other", /* fifo = */ false, /* max_attempts = */ 16);
+    messaging_create_group(f.client, "Other", /* fifo = */ false, /* max_attempts = */ 16);
+    ck_assert_int_eq(messaging_ack(f.client, "Narrow", "G", handle), CODE(OK));
+    messaging_receive_end(waiting, &b);
+    ck_assert_uint_eq(b.n, 1);
+    ck_assert(messaging_body_is(messaging_at(&b, 0), "last"));
+    messaging_batch_free(&b);
+}
+END_TEST
+
 START_TEST(a_shorter_invisible_time_wakes_one_who_waits_when_it_is_over)
 {
     char handle[256];
@@ -565,6 +629,7 @@ int main(int argc, char **argv)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, a_message_arrives_with_all_that_clients_need);
     tcase_add_test(tc, never_more_than_32_messages_come_at_once);
+    tcase_add_test(tc, groups_that_take_turns_each_begin_with_every_queue);
     tcase_add_test(tc, two_groups_each_get_every_message);
     tcase_add_test(tc, only_the_tags_asked_for_come);
     tcase_add_test(tc, a_tag_of_the_same_hash_never_comes_and_does_not_stall);
@@ -579,6 +644,7 @@ int main(int argc, char **argv)
     tcase_add_test(tc, an_acked_message_never_comes_again);
     tcase_add_test(tc, an_unacked_message_comes_again_to_one_who_waits_as_attempt_2);
     tcase_add_test(tc, a_message_handed_back_comes_at_once_to_one_who_waits);
+    tcase_add_test(tc, room_made_by_an_ack_wakes_one_who_waits_at_a_full_queue);
     tcase_add_test(tc, a_shorter_invisible_time_wakes_one_who_waits_when_it_is_over);
     tcase_add_test(tc, a_changed_invisible_time_gives_a_new_handle_and_ends_the_old);
     tcase_add_test(tc, a_handle_made_up_or_altered_is_refused);
