@@ -213,7 +213,7 @@ static void accept_some(struct acceptor *a)
         if (acceptor_has_room(a, now_ms())) {
             open_hello(a, fd, &from);
         } else {
-            warn_rarely(a, "their limit is reached");
+            warn_rarely(a, "maxConnections are there");
             (void)close(fd);
         }
     }

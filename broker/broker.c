@@ -191,6 +191,9 @@ static int start_serving(struct broker *b, const char *host, uint16_t port, stru
                               .port = port,
                               .n_workers = (unsigned)b->cfg.workers,
                               .max_request_bytes = (uint32_t)b->cfg.max_request_bytes,
+                              .max_connections = (unsigned)b->cfg.max_connections,
+                              .tls_cert_path = b->cfg.tls_cert[0] ? b->cfg.tls_cert : NULL,
+                              .tls_key_path = b->cfg.tls_key[0] ? b->cfg.tls_key : NULL,
                               .methods = handler_methods,
                               .n_methods = handler_n_methods,
                               .ctx = b};

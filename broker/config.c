@@ -47,13 +47,21 @@ struct option {
 
 /* clang-format off */
 static const struct option options[] = {
-    TEXT("storePathRootDir", store_root, 1, "store",
-         "Folder of the store; made when absent."),
+    TEXT("storePathRootDir", store_root, 0, "",
+         "Folder of the store; made when absent. Needed, here or as `--store`."),
     TEXT("storePathCommitLog", log_folder, 0, "",
          "Folder of the commit log: empty, or `commitlog` in the store's folder. No other is "
          "served."),
     TEXT("listen", listen, 1, "127.0.0.1:8081",
          "Address to serve on, HOST:PORT; an IPv6 address stands in brackets. Port 0 picks one."),
+    TEXT("tls.server.certPath", tls_cert, 0, "",
+         "PEM file of the certificate that TLS clients are shown, and of those that vouch for it. "
+         "Empty: one signed by itself is made at each start."),
+    TEXT("tls.server.keyPath", tls_key, 0, "",
+         "PEM file of that certificate's key, not encrypted."),
+    NUMBER("maxConnections", max_connections, 0, 1000000, 0, "0",
+           "Most connections at once; more are closed as they come. 0: 8192, or a quarter of the "
+           "descriptors that the process may have if that is fewer."),
     TEXT("brokerName", broker_name, 1, "broker-a",
          "Name of the broker in routes."),
     TEXT("brokerClusterName", cluster_name, 1, "DefaultCluster",
@@ -337,6 +345,9 @@ int config_check(const struct config *cfg, struct err *e)
         inet_pton(AF_INET6, cfg->broker_ip, &addr) != 1)
         return err_set(e, ERR_INVAL, "option 'brokerIP1': '%.64s' is not an IP address",
                        cfg->broker_ip);
+    if ((cfg->tls_cert[0] == '\0') != (cfg->tls_key[0] == '\0'))
+        return err_set(e, ERR_INVAL,
+                       "option 'tls.server.certPath': needs 'tls.server.keyPath', and it this");
     if (cfg->min_invisible_ms > cfg->max_invisible_ms)
         return err_set(e, ERR_INVAL,
                        "option 'minInvisibleTimeMillis': above maxInvisibleTimeMillis");

@@ -18,9 +18,12 @@ enum { CONFIG_TEXT_BYTES = 512 };
 /* A plain value: copied freely, nothing to release. Field order is that of the option table, whose
  * texts say what each means. */
 struct config {
-    char store_root[CONFIG_TEXT_BYTES];   /* storePathRootDir */
+    char store_root[CONFIG_TEXT_BYTES];   /* storePathRootDir; empty: not said */
     char log_folder[CONFIG_TEXT_BYTES];   /* storePathCommitLog: empty, or `store_root`/commitlog */
     char listen[CONFIG_TEXT_BYTES];       /* listen: HOST:PORT */
+    char tls_cert[CONFIG_TEXT_BYTES];     /* tls.server.certPath; empty: self-signed */
+    char tls_key[CONFIG_TEXT_BYTES];      /* tls.server.keyPath; empty with the other */
+    uint64_t max_connections;             /* maxConnections; 0: the acceptor chooses */
     char broker_name[CONFIG_TEXT_BYTES];  /* brokerName */
     char cluster_name[CONFIG_TEXT_BYTES]; /* brokerClusterName */
     char broker_ip[CONFIG_TEXT_BYTES];    /* brokerIP1: advertised, and the store host of records */

@@ -14,11 +14,11 @@
 enum { EXIT_USAGE = 2 };
 
 static const char help[] =
-    "usage: sluiced [--store DIR] [--listen HOST:PORT] [-c broker.conf] [--set option=value]...\n"
+    "usage: sluiced --store DIR [--listen HOST:PORT] [-c broker.conf] [--set option=value]...\n"
     "\n"
     "Serves a store over gRPC until SIGTERM or SIGINT. Prints 'ready on HOST:PORT' once it does.\n"
     "\n"
-    "  --store DIR            where messages are kept; made when absent (storePathRootDir: store)\n"
+    "  --store DIR            where messages are kept; made when absent (or storePathRootDir)\n"
     "  --listen HOST:PORT     where to serve; port 0 picks one (listen: 127.0.0.1:8081)\n"
     "  -c, --config FILE      read options, one 'option=value' a line; RocketMQ's names work\n"
     "  --set option=value     set one option; wins over the file\n"
@@ -128,6 +128,12 @@ static int check_listen(const struct config *cfg)
     return config_listen(cfg, host, &port, &e) ? usage_error("--listen", e.msg) : -1;
 }
 
+/* No folder is made where nobody asked for one. */
+static int check_store(const struct config *cfg)
+{
+    return cfg->store_root[0] ? -1 : usage_error("--store", "needed, or option 'storePathRootDir'");
+}
+
 static int configure(struct config *cfg, const struct arguments *args, struct io *io)
 {
     struct err e;
@@ -144,6 +150,8 @@ static int configure(struct config *cfg, const struct arguments *args, struct io
             status = usage_error("--set", e.msg);
     if (status < 0)
         status = check_listen(cfg);
+    if (status < 0)
+        status = check_store(cfg);
     if (status >= 0)
         return status;
     if (config_check(cfg, &e) == 0)

@@ -1,9 +1,13 @@
 /* sluiced's command line, and what can stop a start: one clear line each. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -59,6 +63,19 @@ static void expect_failure(const char *text)
     ck_assert_str_eq(f.run.out, "");
 }
 
+static void put_file(const char *folder, const char *name, const char *text)
+{
+    char *path = tmpdir_path(f.store, folder);
+    (void)mkdir(path, 0755); /* it may be there */
+    char *file_path = tmpdir_path(path, name);
+    int fd = open(file_path, O_CREAT | O_WRONLY | O_TRUNC, 0644);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    (void)close(fd);
+    free(file_path);
+    free(path);
+}
+
 /* ---- the command line ---- */
 
 START_TEST(help_goes_to_stdout)
@@ -76,6 +93,9 @@ START_TEST(a_mistake_is_one_line_that_names_the_option)
         const char *args[4];
         const char *text;
     } cases[] = {
+        {{NULL}, "--store"},
+        {{"--listen", "127.0.0.1:0", NULL}, "--store"},
+        {{"--store", "", NULL}, "--store"},
         {{"--nonsense", NULL}, "--nonsense"},
         {{"--store", NULL}, "--store"},
         {{"--listen", NULL}, "--listen"},
@@ -89,6 +109,73 @@ START_TEST(a_mistake_is_one_line_that_names_the_option)
         run(2, cases[i].args);
         expect_one_line(cases[i].text);
     }
+}
+END_TEST
+
+static char *write_conf(const char *text)
+{
+    char *path = tmpdir_path(f.store, "broker.conf");
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_ge(fputs(text, file), 0);
+    ck_assert_int_eq(fclose(file), 0);
+    return path;
+}
+
+START_TEST(a_configuration_file_must_name_the_store_when_the_command_line_does_not)
+{
+    char text[512];
+    char *path = write_conf("brokerName=b\n");
+    const char *const args[] = {"-c", path, "--listen", "127.0.0.1:0", NULL};
+    run(2, args);
+    expect_one_line("storePathRootDir");
+    free(path);
+    put_file(".", "file", "x");
+    (void)snprintf(text, sizeof text, "storePathRootDir=%s/file\n", f.store);
+    path = write_conf(text);
+    run(1, args);
+    expect_one_line("/file");
+    free(path);
+}
+END_TEST
+
+START_TEST(a_certificate_that_cannot_be_read_is_named)
+{
+    const char *const args[] = {"--store",  f.store,
+                                "--listen", "127.0.0.1:0",
+                                "--set",    "mappedFileSizeCommitLog=33554432",
+                                "--set",    "tls.server.certPath=/nowhere/cert.pem",
+                                "--set",    "tls.server.keyPath=/nowhere/key.pem",
+                                NULL};
+    run(1, args);
+    expect_one_line("/nowhere/cert.pem");
+}
+END_TEST
+
+static int dial(const struct broker_child *broker)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    at.sin_port = htons((uint16_t)atoi(strrchr(broker->endpoint, ':') + 1));
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(connect(fd, (const struct sockaddr *)&at, sizeof at), 0);
+    return fd;
+}
+
+START_TEST(a_connection_over_their_limit_is_closed)
+{
+    struct broker_child broker;
+    char byte;
+    const char *const args[] = {"--set", "maxConnections=1", NULL};
+    broker_child_start(&broker, f.store, args);
+    int first = dial(&broker);
+    int second = dial(&broker);
+    struct pollfd waiting = {.fd = second, .events = POLLIN};
+    ck_assert_int_eq(poll(&waiting, 1, 5000), 1);
+    ck_assert_int_le(read(second, &byte, 1), 0);
+    (void)close(second);
+    (void)close(first);
+    ck_assert_int_eq(broker_child_stop(&broker), 0);
 }
 END_TEST
 
@@ -166,19 +253,6 @@ START_TEST(a_port_in_use_is_named)
 }
 END_TEST
 
-static void put_file(const char *folder, const char *name, const char *text)
-{
-    char *path = tmpdir_path(f.store, folder);
-    (void)mkdir(path, 0755); /* it may be there */
-    char *file_path = tmpdir_path(path, name);
-    int fd = open(file_path, O_CREAT | O_WRONLY | O_TRUNC, 0644);
-    ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
-    (void)close(fd);
-    free(file_path);
-    free(path);
-}
-
 START_TEST(a_foreign_file_among_the_log_files_is_named)
 {
     put_file("commitlog", "notes.txt", "not a log file");
@@ -243,6 +317,9 @@ int main(int argc, char **argv)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, help_goes_to_stdout);
     tcase_add_test(tc, a_mistake_is_one_line_that_names_the_option);
+    tcase_add_test(tc, a_configuration_file_must_name_the_store_when_the_command_line_does_not);
+    tcase_add_test(tc, a_certificate_that_cannot_be_read_is_named);
+    tcase_add_test(tc, a_connection_over_their_limit_is_closed);
     tcase_add_test(tc, a_missing_configuration_file_is_named);
     tcase_add_test(tc, a_configuration_file_is_read);
     tcase_add_test(tc, sigterm_ends_it_with_0_even_while_clients_wait);

@@ -217,6 +217,8 @@ START_TEST(options_that_contradict_each_other_are_refused)
     expect_conflict("maxRequestSize=65536", "maxRequestSize");
     expect_conflict("storePathCommitLog=/elsewhere", "storePathCommitLog");
     expect_conflict("brokerIP1=localhost", "brokerIP1");
+    expect_conflict("tls.server.certPath=cert.pem", "tls.server.keyPath");
+    expect_conflict("tls.server.keyPath=key.pem", "tls.server.certPath");
 }
 END_TEST
 
