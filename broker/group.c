@@ -176,7 +176,7 @@ static int add_group(struct group_table *t, const struct group_info *info, struc
 static int check_room(const struct group_table *t, const char *name, struct err *e)
 {
     if (t->groups.n_used >= t->max_groups)
-        return err_set(e, ERR_TOOBIG, "create group '%s': %zu are there, which is the limit", name,
+        return err_set(e, ERR_BUSY, "create group '%s': %zu are there, which is maxGroups", name,
                        t->groups.n_used);
     return 0;
 }

@@ -55,7 +55,7 @@ int group_table_open(struct group_table **ret_table, const char *config_folder, 
 void group_table_close(struct group_table *t); /* does not save; NULL is fine */
 
 /* Makes a group and writes the file. Existing with the same order and attempts is 0, with others
- * ERR_EXISTS (says which differ). ERR_INVAL; ERR_TOOBIG. On any error nothing changed.
+ * ERR_EXISTS (says which differ). ERR_INVAL; ERR_BUSY: too many. On any error nothing changed.
  * Thread: any that may wait for the disk. Locks: takes LOCK_STATE, LOCK_GROUP. */
 int group_create(struct group_table *t, const struct group_info *want, struct err *e) MUST_CHECK;
 
@@ -64,7 +64,7 @@ int group_create(struct group_table *t, const struct group_info *want, struct er
 bool group_get(struct group_table *t, struct span name, struct group_info *ret);
 
 /* The group, made with defaults when absent: in memory at once, on disk at the next group_save, so
- * it may be called where the disk may not be waited for. ERR_INVAL: the name. ERR_TOOBIG.
+ * it may be called where the disk may not be waited for. ERR_INVAL: the name. ERR_BUSY: too many.
  * Thread: any. Locks: takes LOCK_GROUP. */
 int group_use(struct group_table *t, struct span name, struct group_info *ret,
               struct err *e) MUST_CHECK;

@@ -157,12 +157,14 @@ static int park_locked(struct hold_table *t, struct hold_entry *entry, struct er
     lock_assert_held(&t->lock);
     /* relaxed: changed under the lock only */
     if (atomic_load_explicit(&t->n_parked, memory_order_relaxed) >= t->max_parked)
-        return err_set(e, ERR_TOOBIG, "park a receive: %zu are waiting, the limit", t->max_parked);
+        return err_set(e, ERR_BUSY, "park a receive: %zu are waiting, which is maxParkedReceives",
+                       t->max_parked);
     struct hold_topic *topic = map_get(&t->topics, entry->topic);
     struct hold_group *group = find_group(topic, entry->group);
     if ((group ? group->n_parked : 0) >= t->max_per_group)
-        return err_set(e, ERR_TOOBIG,
-                       "park a receive: %zu are waiting of this group and topic, the limit",
+        return err_set(e, ERR_BUSY,
+                       "park a receive: %zu are waiting of this group and topic, which is "
+                       "maxParkedReceivesPerGroup",
                        t->max_per_group);
     if (topic == NULL && (topic = add_topic(t, entry->topic, e)) == NULL)
         return e->code;

@@ -37,7 +37,7 @@ int hold_table_open(struct hold_table **ret_table, size_t max_parked, size_t max
 /* Nothing may be parked. NULL is fine. */
 void hold_table_close(struct hold_table *t);
 
-/* Parks the entry behind those of its group and topic. ERR_TOOBIG: too many are parked.
+/* Parks the entry behind those of its group and topic. ERR_BUSY: too many are parked.
  *
  * No arrival is missed by a caller that parks first and looks into the store once more afterwards
  * (what it then finds, it takes when hold_remove returns true). A woken caller that cannot use its

@@ -120,7 +120,8 @@ int session_put(struct session_table *t, const struct session *settings, uint64_
     lock_take(&t->lock);
     struct stored *old = map_get(&t->stored, settings->client_id);
     if (old == NULL && t->stored.n_used >= t->max_sessions)
-        rc = err_set(e, ERR_TOOBIG, "keep client settings: %zu clients are known, the limit",
+        rc = err_set(e, ERR_BUSY,
+                     "keep client settings: %zu clients are known, which is maxSessions",
                      t->stored.n_used);
     else
         rc = map_put(&t->stored, settings->client_id, new, e);

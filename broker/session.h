@@ -37,7 +37,8 @@ int session_table_open(struct session_table **ret_table, size_t max_sessions, ui
 void session_table_close(struct session_table *t); /* NULL is fine */
 
 /* Adds or replaces the client's settings; everything is copied. ERR_INVAL: an empty client id.
- * ERR_TOOBIG: one of the limits. Thread: any. Locks: takes LOCK_SESSION. */
+ * ERR_TOOBIG: one of the limits. ERR_BUSY: too many clients. Thread: any. Locks: takes
+ * LOCK_SESSION. */
 int session_put(struct session_table *t, const struct session *settings, uint64_t now_ms,
                 struct err *e) MUST_CHECK;
 

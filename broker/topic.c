@@ -331,7 +331,7 @@ static int create_new(struct topic_table *t, const struct topic_info *want, stru
     info.is_system = topic_is_system(span_str(info.name));
     lock_take(&t->lock);
     int rc = t->topics.n_used >= t->max_topics
-                 ? err_set(e, ERR_TOOBIG, "create topic '%s': %zu are there, which is the limit",
+                 ? err_set(e, ERR_BUSY, "create topic '%s': %zu are there, which is maxTopics",
                            info.name, t->topics.n_used)
                  : add_topic(t, &info, /* is_live = */ false, e);
     lock_drop(&t->lock);

@@ -75,7 +75,7 @@ void topic_table_close(struct topic_table *t); /* NULL is fine */
 
 /* Makes a topic and writes the file; `is_system` is ignored. Existing with the same settings is 0,
  * with others ERR_EXISTS (says which differ). ERR_UNSUPPORTED: the type is not served yet.
- * ERR_INVAL: name, queues or permission. ERR_TOOBIG: too many topics. On any error nothing changed.
+ * ERR_INVAL: name, queues or permission. ERR_BUSY: too many topics. On any error nothing changed.
  * Thread: any that may wait for the disk. Locks: takes LOCK_STATE, LOCK_TOPIC. */
 int topic_create(struct topic_table *t, const struct topic_info *want, struct err *e) MUST_CHECK;
 

@@ -159,8 +159,8 @@ START_TEST(there_is_room_for_so_many_groups_and_no_more)
         (void)snprintf(name, sizeof name, "g%d", i);
         ck_assert_int_eq(use(name), 0);
     }
-    ck_assert_int_eq(use("more"), ERR_TOOBIG);
-    ck_assert_int_eq(create("more", false, 17), ERR_TOOBIG);
+    ck_assert_int_eq(use("more"), ERR_BUSY);
+    ck_assert_int_eq(create("more", false, 17), ERR_BUSY);
     ck_assert_int_eq(use("g3"), 0);
 }
 END_TEST

@@ -191,12 +191,13 @@ START_TEST(a_group_and_all_together_have_a_limit_that_is_named)
     for (int i = 0; i < 3; i++)
         park(&w[i], "a", "t", -1);
     prepare(&w[3], "a", "t", -1);
-    ck_assert_int_eq(hold_park(table, &w[3].entry, &e), ERR_TOOBIG);
-    ck_assert_str_eq(e.msg, "park a receive: 3 are waiting of this group and topic, the limit");
+    ck_assert_int_eq(hold_park(table, &w[3].entry, &e), ERR_BUSY);
+    ck_assert_str_eq(e.msg, "park a receive: 3 are waiting of this group and topic, which is "
+                            "maxParkedReceivesPerGroup");
     for (int i = 3; i < 6; i++)
         park(&w[i], "b", i == 3 ? "t" : "u", -1);
     prepare(&w[6], "c", "t", -1);
-    ck_assert_int_eq(hold_park(table, &w[6].entry, &e), ERR_TOOBIG);
+    ck_assert_int_eq(hold_park(table, &w[6].entry, &e), ERR_BUSY);
     ck_assert(!hold_remove(table, &w[6].entry));
     ck_assert_uint_eq(hold_count(table), 6);
     ck_assert_uint_eq(hold_notify_all(table), 6);

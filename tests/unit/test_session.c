@@ -110,7 +110,7 @@ START_TEST(there_is_room_for_so_many_clients_and_no_more)
     put("a", "g", START);
     put("b", "g", START);
     put("c", "g", START);
-    ck_assert_int_eq(session_put(table, &s, START, &e), ERR_TOOBIG);
+    ck_assert_int_eq(session_put(table, &s, START, &e), ERR_BUSY);
     put("a", "again", START);
     ck_assert(session_drop(table, span_str("b")));
     ck_assert_int_eq(session_put(table, &s, START, &e), 0);
