@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-int err_set(struct err *e, int code, const char *fmt, ...)
+int(err_set)(struct err *e, int code, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
@@ -34,7 +34,7 @@ static int code_of_errno(int errno_value)
     }
 }
 
-int err_sys(struct err *e, int errno_value, const char *fmt, ...)
+int(err_sys)(struct err *e, int errno_value, const char *fmt, ...)
 {
     char what[ERR_MSG_BYTES / 2];
     va_list ap;
@@ -44,7 +44,7 @@ int err_sys(struct err *e, int errno_value, const char *fmt, ...)
     return err_set(e, code_of_errno(errno_value), "%s: %s", what, strerror(errno_value));
 }
 
-int err_wrap(struct err *e, const char *fmt, ...)
+int(err_wrap)(struct err *e, const char *fmt, ...)
 {
     char what[ERR_MSG_BYTES];
     va_list ap;

@@ -52,6 +52,20 @@ int err_sys(struct err *e, int errno_value, const char *fmt, ...) PRINTF_LIKE(3,
 /* Put what the caller was doing in front of the message. Returns e->code. */
 int err_wrap(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+#ifdef __clang_analyzer__
+/* The analyzer looks at one source file at a time: it is told that these never return success, or
+ * it follows ways on which a function has failed and its caller goes on. */
+static inline int err_is_failure(int code)
+{
+    if (code >= 0)
+        __builtin_unreachable();
+    return code;
+}
+#define err_set(...) err_is_failure((err_set)(__VA_ARGS__))
+#define err_sys(...) err_is_failure((err_sys)(__VA_ARGS__))
+#define err_wrap(...) err_is_failure((err_wrap)(__VA_ARGS__))
+#endif
+
 /* The text of a code, e.g. "no space left". */
 const char *err_text(int code);
 

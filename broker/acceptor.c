@@ -74,13 +74,14 @@ static void spell_address(const struct sockaddr_storage *from, char *ret_text, s
         (void)snprintf(ret_text, size, "%s:%u", host, ntohs(in->sin_port));
         return;
     }
-    const struct sockaddr_in6 *in6 = (const void *)from;
-    bool is_mapped = IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr);
+    struct sockaddr_in6 in6;
+    memcpy(&in6, from, sizeof in6);
+    bool is_mapped = IN6_IS_ADDR_V4MAPPED(&in6.sin6_addr);
     if (is_mapped)
-        (void)inet_ntop(AF_INET, &in6->sin6_addr.s6_addr[12], host, sizeof host);
+        (void)inet_ntop(AF_INET, &in6.sin6_addr.s6_addr[12], host, sizeof host);
     else
-        (void)inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof host);
-    (void)snprintf(ret_text, size, is_mapped ? "%s:%u" : "[%s]:%u", host, ntohs(in6->sin6_port));
+        (void)inet_ntop(AF_INET6, &in6.sin6_addr, host, sizeof host);
+    (void)snprintf(ret_text, size, is_mapped ? "%s:%u" : "[%s]:%u", host, ntohs(in6.sin6_port));
 }
 
 static void link_hello(struct acceptor *a, struct hello *h)
@@ -352,11 +353,13 @@ static int listen_on(struct acceptor *a, const struct acceptor_options *opt, str
         return err_sys(e, -fd, "listen on '%s:%u'", opt->host, opt->port);
     a->listener = (struct watch){WATCH_LISTEN, fd};
     struct sockaddr_storage at;
+    struct sockaddr_in in;
     socklen_t len = sizeof at;
     if (getsockname(fd, (struct sockaddr *)&at, &len) != 0)
         return err_sys(e, errno, "ask for the port of '%s'", opt->host);
     /* the port is at the same place for both families */
-    a->port = ntohs(((const struct sockaddr_in *)(const void *)&at)->sin_port);
+    memcpy(&in, &at, sizeof in);
+    a->port = ntohs(in.sin_port);
     return 0;
 }
 

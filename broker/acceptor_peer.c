@@ -50,7 +50,7 @@ static void spell_out(const char *grpc_name, char *ret_text, size_t size)
     while (*from && n + 1 < size) {
         bool is_open = strncmp(from, "%5B", 3) == 0;
         bool is_shut = strncmp(from, "%5D", 3) == 0;
-        ret_text[n++] = is_open ? '[' : is_shut ? ']' : *from;
+        ret_text[n++] = (char)(is_open ? '[' : is_shut ? ']' : *from);
         from += is_open || is_shut ? 3 : 1;
     }
     ret_text[n] = '\0';

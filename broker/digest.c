@@ -30,7 +30,7 @@ static int put_md5(struct span body, char *text, struct err *e)
     unsigned int len = sizeof sum;
     if (!EVP_Digest(body.ptr, body.len, sum, &len, EVP_md5(), /* engine = */ NULL))
         return err_set(e, ERR_UNSUPPORTED, "compute the MD5 of a body of %zu bytes", body.len);
-    for (unsigned int i = 0; i < len; i++)
+    for (size_t i = 0; i < len; i++)
         (void)snprintf(text + 2 * i, 3, "%02X", sum[i]);
     return 0;
 }

@@ -75,7 +75,7 @@ static void read_exponential(const json_t *policy, struct group_retry *retry)
     uint64_t multiplier = 2;
     retry->kind = GROUP_RETRY_EXPONENTIAL;
     retry->initial_ms = 5000;
-    retry->max_ms = 2 * 60 * 60 * 1000;
+    retry->max_ms = UINT64_C(2) * 60 * 60 * 1000;
     read_u64(policy, "initial", &retry->initial_ms);
     read_u64(policy, "max", &retry->max_ms);
     read_u64(policy, "multiplier", &multiplier);

@@ -73,7 +73,9 @@ static int topic_from_wire(const struct broker *b, const SV1(Topic) *topic, stru
                            struct status *st)
 {
     struct topic_info info = {0};
-    struct span name = topic ? span_str(topic->name) : (struct span){0};
+    if (!topic)
+        return bounds_check_topic((struct span){0}, st);
+    struct span name = span_str(topic->name);
     int rc = bounds_check_topic(name, st);
     if (rc)
         return rc;

@@ -21,7 +21,9 @@ static SV1(Group) group_to_wire(struct group_info *info)
 
 static int group_from_wire(const SV1(Group) *group, struct group_info *ret, struct status *st)
 {
-    struct span name = group ? span_str(group->name) : (struct span){0};
+    if (!group)
+        return bounds_check_group((struct span){0}, st);
+    struct span name = span_str(group->name);
     int rc = bounds_check_group(name, st);
     if (rc)
         return rc;

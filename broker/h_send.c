@@ -252,6 +252,7 @@ static void send_all(struct send *s, struct rpc_call *call, const struct span *s
         reply_all(call, s);
     proto_send_free(s->walker);
     free(s->outcomes);
+    s->props = NULL;
 }
 
 void h_send(void *ctx, struct rpc_call *call)

@@ -10,7 +10,7 @@
 
 #define UNARY(name, fn)                                                                            \
     {                                                                                              \
-        .path = name, .kind = RPC_UNARY, .on_request = fn                                          \
+        .path = (name), .kind = RPC_UNARY, .on_request = (fn)                                      \
     }
 
 const struct rpc_method handler_methods[] = {

@@ -139,6 +139,7 @@ static void link_last(struct hold_group *group, struct hold_entry *entry)
 static void unlink_entry(struct hold_table *t, struct hold_entry *entry)
 {
     struct hold_group *group = entry->parked_in;
+    assert(group != NULL);
     if (entry->prev != NULL)
         entry->prev->next = entry->next;
     else
@@ -275,6 +276,7 @@ static struct hold_entry *drain_group(struct hold_table *t, struct hold_group *g
 {
     while (group->n_parked > 0)
         woken = take_out(t, group->first, woken);
+    assert(woken != NULL); /* a group without anyone is gone already */
     drop_empty(t, group, woken->topic);
     return woken;
 }

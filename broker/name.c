@@ -36,7 +36,7 @@ const char *name_show(struct span name, char buf[NAME_SHOWN_BYTES])
     size_t n = 0;
     size_t room = NAME_SHOWN_BYTES - sizeof more;
     for (; n < name.len && n < room; n++)
-        buf[n] = is_name_byte(name.ptr[n]) ? (char)name.ptr[n] : '?';
+        buf[n] = (char)(is_name_byte(name.ptr[n]) ? name.ptr[n] : '?');
     if (n < name.len) {
         memcpy(buf + n, more, sizeof more);
         return buf;

@@ -69,7 +69,7 @@ static int check_limits(const struct session *s, size_t *ret_bytes, struct err *
     size_t bytes = s->client_id.len + s->blob.len + s->group.len;
     for (size_t i = 0; i < s->n_topics; i++)
         bytes += s->topics[i].len;
-    if (bytes > 2 * SESSION_BLOB_MAX)
+    if (bytes > (size_t)2 * SESSION_BLOB_MAX)
         return err_set(e, ERR_TOOBIG, "keep client settings: names over %d bytes",
                        SESSION_BLOB_MAX);
     *ret_bytes = bytes;

@@ -189,9 +189,10 @@ int state_doc_open(struct state_doc *doc, struct io *io, const char *folder, con
                    const char *member, struct err *e)
 {
     memset(doc, 0, sizeof *doc);
-    if (strlen(folder) >= sizeof doc->folder)
+    size_t len = strlen(folder);
+    if (len >= sizeof doc->folder)
         return err_set(e, ERR_TOOBIG, "name file '%s': folder name too long", name);
-    strcpy(doc->folder, folder);
+    memcpy(doc->folder, folder, len + 1);
     doc->name = name;
     doc->member = member;
     doc->io = io;

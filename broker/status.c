@@ -29,7 +29,7 @@ static void mend_utf8(char *text)
             *p = '?';
 }
 
-int status_set(struct status *ret, int32_t code, const char *fmt, ...)
+int(status_set)(struct status *ret, int32_t code, const char *fmt, ...)
 {
     va_list args;
     assert(fmt);
@@ -71,7 +71,7 @@ int32_t status_code_of(int err_code)
     return CODE(INTERNAL_SERVER_ERROR);
 }
 
-int status_of_err(struct status *ret, const struct err *e)
+int(status_of_err)(struct status *ret, const struct err *e)
 {
     (void)status_set(ret, status_code_of(e->code), "%s", e->msg);
     return e->code;

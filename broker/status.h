@@ -28,6 +28,11 @@ int status_set(struct status *ret, int32_t code, const char *fmt, ...) PRINTF_LI
 /* What the error means to a client. Returns e->code. */
 int status_of_err(struct status *ret, const struct err *e);
 
+#ifdef __clang_analyzer__
+#define status_set(...) err_is_failure((status_set)(__VA_ARGS__))
+#define status_of_err(...) err_is_failure((status_of_err)(__VA_ARGS__))
+#endif
+
 /* The code that ERR_* travels as. */
 int32_t status_code_of(int err_code);
 

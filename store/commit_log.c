@@ -81,7 +81,7 @@ static int find_active(struct commit_log *log, uint64_t tail, struct mapped_file
 int commit_log_begin(struct commit_log *log, uint64_t tail, uint64_t last_ms, struct err *e)
 {
     uint64_t file_end = tail - tail % log->file_bytes + log->file_bytes;
-    struct mapped_file *f;
+    struct mapped_file *f = NULL;
     int rc = mapped_files_drop_from(&log->files, tail % log->file_bytes ? file_end : tail, e);
     if (rc == 0)
         rc = find_active(log, tail, &f, e);
@@ -161,7 +161,6 @@ static enum place find_place(struct commit_log *log, uint32_t size)
     if (!format_record_fits(size, left)) {
         if (!roll(log, left))
             return PLACE_WAIT;
-        left = log->file_bytes;
     }
     /* with room for the filler, so that a roll never waits for pages */
     uint64_t need = log->tail - log->active->start + size + FORMAT_FILLER_BYTES;

@@ -299,7 +299,7 @@ static int load_queue(struct consume_queues *t, const char *path, const char *na
     int32_t queue_id;
     if (parse_queue_id(name, &queue_id) < 0)
         return err_set(e, ERR_CORRUPT, "load '%s': its name is not a queue id", path);
-    struct consume_queue *q;
+    struct consume_queue *q = NULL;
     int rc = consume_queues_get_or_make(t, lt->topic, queue_id, &q, e);
     if (rc < 0)
         return rc;

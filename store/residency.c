@@ -10,7 +10,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -186,19 +185,68 @@ static struct store_file_info *find_info(struct file_list *list, const char *roo
     return bsearch(&key, list->infos, list->n, sizeof key, by_path);
 }
 
+/* Reads the number at `*at`, blanks before it passed over, and moves behind it. */
+static bool take_number(const char **at, int base, uint64_t *ret)
+{
+    char *end;
+    errno = 0;
+    unsigned long long number = strtoull(*at, &end, base);
+    if (end == *at || errno != 0)
+        return false;
+    *at = end;
+    *ret = number;
+    return true;
+}
+
+/* Where `text` goes on behind its next `n` words and the blanks that follow them. */
+static const char *skip_words(const char *text, int n)
+{
+    text += strspn(text, " ");
+    for (int i = 0; i < n; i++) {
+        text += strcspn(text, " ");
+        text += strspn(text, " ");
+    }
+    return text;
+}
+
+/* Reads a mapping's line: "BEGIN-END perms offset dev inode   PATH", the path perhaps empty. */
+static bool read_mapping(const char *line, uint64_t *ret_bytes, const char **ret_path)
+{
+    uint64_t begin, end;
+    if (!take_number(&line, 16, &begin) || *line++ != '-' || !take_number(&line, 16, &end))
+        return false;
+    *ret_bytes = end - begin;
+    *ret_path = skip_words(line, 4);
+    return true;
+}
+
+/* Reads "NAME: n kB". */
+static bool read_kib(const char *line, const char *name, uint64_t *ret_bytes)
+{
+    const size_t len = strlen(name);
+    uint64_t kib;
+    if (strncmp(line, name, len) != 0 || line[len] != ':')
+        return false;
+    line += len + 1;
+    if (!take_number(&line, 10, &kib) || kib > UINT64_MAX / 1024)
+        return false;
+    *ret_bytes = kib * 1024;
+    return true;
+}
+
 /* Adds one line of smaps to the entry of the mapping it belongs to, which `*info` remembers. */
 static void add_smaps_line(struct file_list *list, const char *root, char *line,
                            struct store_file_info **info)
 {
-    uint64_t begin, end, kib;
-    int at_path = 0;
+    uint64_t bytes;
+    const char *path;
     line[strcspn(line, "\n")] = '\0';
-    if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %*s %*s %*s %n", &begin, &end, &at_path) == 2) {
-        *info = at_path > 0 ? find_info(list, root, line + at_path) : NULL;
+    if (read_mapping(line, &bytes, &path)) {
+        *info = find_info(list, root, path);
         if (*info)
-            (*info)->mapped_bytes += end - begin;
-    } else if (*info && sscanf(line, "Locked: %" SCNu64 " kB", &kib) == 1) {
-        (*info)->locked_bytes += kib * 1024;
+            (*info)->mapped_bytes += bytes;
+    } else if (*info && read_kib(line, "Locked", &bytes)) {
+        (*info)->locked_bytes += bytes;
     }
 }
 
@@ -276,14 +324,10 @@ int store_each_file_at(const char *root, store_file_fn fn, void *arg, struct io 
 /* The number behind `name` at the start of a line, in bytes. */
 static bool find_kib(const char *text, const char *name, uint64_t *ret_bytes)
 {
-    const size_t len = strlen(name);
     for (const char *line = text; line; line = strchr(line, '\n')) {
         line += *line == '\n';
-        uint64_t kib;
-        if (strncmp(line, name, len) == 0 && sscanf(line + len, ": %" SCNu64 " kB", &kib) == 1) {
-            *ret_bytes = kib * 1024;
+        if (read_kib(line, name, ret_bytes))
             return true;
-        }
     }
     return false;
 }
@@ -312,10 +356,12 @@ int residency_parse_stat(const char *text, struct store_memory *ret, struct err 
 {
     /* The program's name is in brackets and may hold blanks and brackets itself. Behind it: state,
      * six numbers, flags, then minor faults, those of children, major faults. */
-    const char *after = strrchr(text, ')');
-    uint64_t minor, major;
-    if (!after || sscanf(after, ") %*c %*d %*d %*d %*d %*d %*u %" SCNu64 " %*u %" SCNu64, &minor,
-                         &major) != 2)
+    const char *at = strrchr(text, ')');
+    uint64_t minor, of_children, major;
+    if (at)
+        at = skip_words(at + 1, 7);
+    if (!at || !take_number(&at, 10, &minor) || !take_number(&at, 10, &of_children) ||
+        !take_number(&at, 10, &major))
         return err_set(e, ERR_UNSUPPORTED, "find the faults in the stat of the process");
     ret->minor_faults = minor;
     ret->major_faults = major;

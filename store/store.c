@@ -85,7 +85,7 @@ static int take_lock_file(struct store *s, const char *path, struct err *e)
 
 static int lock_root(struct store *s, struct err *e)
 {
-    char *path;
+    char *path = NULL;
     int rc = io_make_dirs(s->io, s->root, e);
     if (rc == 0)
         rc = name_file(s, FORMAT_FILE_LOCK, &path, e);
@@ -136,7 +136,7 @@ static int lower_abort(struct store *s, struct err *e)
 
 static int init_parts(struct store *s, const struct store_options *opt, struct err *e)
 {
-    char *folder;
+    char *folder = NULL;
     reclaimer_init(&s->reclaimer, &s->log.files, opt->mapped_budget_bytes, &s->flusher.flushed);
     s->has_reclaimer = true;
     int rc =
@@ -167,7 +167,7 @@ static int init_parts(struct store *s, const struct store_options *opt, struct e
 static int recover(struct store *s, struct err *e)
 {
     struct store_checkpoint cp;
-    struct recovered rec;
+    struct recovered rec = {0};
     uint64_t began_ns = s->io->mono_ns(s->io);
     int rc = checkpoint_read(s->root, s->io, &cp, e);
     if (rc == 0)

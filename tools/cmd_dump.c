@@ -142,7 +142,7 @@ static int read_checkpoint(struct dump *d, const char *path, struct store_checkp
 
 static int dump_checkpoint(struct dump *d, struct err *e)
 {
-    struct store_checkpoint cp;
+    struct store_checkpoint cp = {0};
     int rc = read_checkpoint(d, d->path, &cp, e);
     if (rc == ERR_CORRUPT) {
         fprintf(stderr, "sluice dump: %s\n", e->msg);
@@ -209,7 +209,7 @@ static int dump_queues(struct dump *d, struct err *e)
 static void show_checkpoint(struct dump *d)
 {
     char path[PATH_MAX];
-    struct store_checkpoint cp;
+    struct store_checkpoint cp = {0};
     struct err e;
     (void)snprintf(path, sizeof path, "%s/checkpoint", d->path);
     int rc = read_checkpoint(d, path, &cp, &e);

@@ -133,15 +133,15 @@ static void print_process(const struct store_memory *m)
 
 static json_t *process_to_json(const struct store_memory *m)
 {
-    return m ? json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "rssBytes",
-                         (json_int_t)(m->rss_anon_bytes + m->rss_file_bytes + m->rss_shmem_bytes),
-                         "rssAnonBytes", (json_int_t)m->rss_anon_bytes, "rssFileBytes",
-                         (json_int_t)m->rss_file_bytes, "rssShmemBytes",
-                         (json_int_t)m->rss_shmem_bytes, "pageTableBytes",
-                         (json_int_t)m->page_table_bytes, "lockedBytes",
-                         (json_int_t)m->locked_bytes, "minorFaults", (json_int_t)m->minor_faults,
-                         "majorFaults", (json_int_t)m->major_faults)
-             : json_null();
+    if (!m)
+        return json_null();
+    uint64_t rss_bytes = m->rss_anon_bytes + m->rss_file_bytes + m->rss_shmem_bytes;
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "rssBytes", (json_int_t)rss_bytes,
+                     "rssAnonBytes", (json_int_t)m->rss_anon_bytes, "rssFileBytes",
+                     (json_int_t)m->rss_file_bytes, "rssShmemBytes", (json_int_t)m->rss_shmem_bytes,
+                     "pageTableBytes", (json_int_t)m->page_table_bytes, "lockedBytes",
+                     (json_int_t)m->locked_bytes, "minorFaults", (json_int_t)m->minor_faults,
+                     "majorFaults", (json_int_t)m->major_faults);
 }
 
 /* `process` is NULL for a store: its broker, if any, is not asked. */

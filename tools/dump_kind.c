@@ -40,7 +40,8 @@ static int judge_file(const char *path, const uint8_t head[HEAD_BYTES], uint64_t
     struct store_queue_entry entry;
     uint64_t start;
     bool is_numbered = dump_parse_name(name_of(path), &start);
-    bool is_entries = bytes % STORE_QUEUE_ENTRY_BYTES == 0 && bytes > 0;
+    bool is_queue = bytes % STORE_QUEUE_ENTRY_BYTES == 0 && bytes > 0 &&
+                    (strstr(path, "consumequeue/") || store_queue_entry_decode(head, &entry));
     if (has_log_magic(head))
         *ret = DUMP_LOG;
     else if (strcmp(name_of(path), "checkpoint") == 0)
@@ -48,11 +49,8 @@ static int judge_file(const char *path, const uint8_t head[HEAD_BYTES], uint64_t
     else if (strstr(path, "batchconsumequeue/"))
         return err_set(e, ERR_UNSUPPORTED, "'%s' is a queue of batches, which dump cannot read",
                        path);
-    else if (is_numbered && is_entries &&
-             (strstr(path, "consumequeue/") || store_queue_entry_decode(head, &entry)))
-        *ret = DUMP_QUEUE;
-    else if (is_numbered)
-        *ret = DUMP_LOG; /* empty, or damaged at its start */
+    else if (is_numbered) /* of the log: it is empty, or damaged at its start */
+        *ret = is_queue ? DUMP_QUEUE : DUMP_LOG;
     else
         return refuse(path, e);
     return 0;

@@ -33,7 +33,7 @@ static void put_host(char text[HOST_TEXT_BYTES], const struct store_host *host)
         return;
     }
     int n = snprintf(text, HOST_TEXT_BYTES, "[");
-    for (int i = 0; i < 8; i++)
+    for (size_t i = 0; i < 8; i++)
         n += snprintf(text + n, (size_t)(HOST_TEXT_BYTES - n), "%s%x", i ? ":" : "",
                       be16_get(a + 2 * i));
     (void)snprintf(text + n, (size_t)(HOST_TEXT_BYTES - n), "]:%" PRIu32, host->port);

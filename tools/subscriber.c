@@ -216,7 +216,7 @@ static void on_acked(void *arg, const struct client_reply *reply)
     else
         rc = wire_unpack(reply->message, &apache__rocketmq__v2__ack_message_response__descriptor,
                          &msg, &e);
-    if (rc == 0)
+    if (msg)
         rc = wire_check_status(((Apache__Rocketmq__V2__AckMessageResponse *)msg)->status, &e);
     wire_free(msg);
     if (rc == 0 || s->first_error.code < 0)

@@ -4,6 +4,7 @@
  * mapping made ready before: its file is allocated and each window populated while the clock
  * stands. Both run in turns, on the same folder, with the same bodies; the medians are compared. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -219,6 +220,7 @@ static int copy_all(struct bench *b, struct target *t, double *ret_rate, struct 
         i = copy_window(b, t, i, &sum);
         elapsed_ns += b->io->mono_ns(b->io) - begun;
     }
+    assert(t->base);
     t->base[0] ^= (uint8_t)sum;
     *ret_rate = rate_of(b, elapsed_ns);
     return 0;
