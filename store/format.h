@@ -1,5 +1,6 @@
-/* Every on-disk offset, magic and limit: RocketMQ's numbers, with the section of rocketmq-store
- * each comes from. All integers are big-endian; offsets are bytes from the start of the thing. */
+/* Every on-disk offset, magic and limit: RocketMQ's numbers, each with its section of
+ * rocketmq-store (docs/rocketmq.md). All integers are big-endian; offsets are bytes from the start
+ * of the thing. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef STORE_FORMAT_H
 #define STORE_FORMAT_H
