@@ -76,10 +76,9 @@ static void read_line(int fd, char *line, size_t size)
     line[len] = '\0';
 }
 
-void broker_child_start(struct broker_child *child, const char *store, const char *const *args)
+void broker_child_begin(struct broker_child *child, const char *store, const char *const *args)
 {
     int ends[2];
-    char line[128];
     const char *all[ARGS_MAX] = {"--store",  store,
                                  "--listen", "127.0.0.1:0",
                                  "--set",    "mappedFileSizeCommitLog=33554432",
@@ -93,6 +92,12 @@ void broker_child_start(struct broker_child *child, const char *store, const cha
     child->pid = spawn(all, ends[1], /* err = */ -1);
     (void)close(ends[1]);
     child->out = ends[0];
+}
+
+void broker_child_start(struct broker_child *child, const char *store, const char *const *args)
+{
+    char line[128];
+    broker_child_begin(child, store, args);
     read_line(child->out, line, sizeof line);
     ck_assert_int_eq(sscanf(line, "ready on %63s", child->endpoint), 1);
 }

@@ -20,6 +20,9 @@ void broker_child_use(const char *sluiced);
  * NULL), and waits for its ready line. Fails the test when that does not come. */
 void broker_child_start(struct broker_child *child, const char *store, const char *const *args);
 
+/* The same without waiting for the ready line: it may be killed while it starts. */
+void broker_child_begin(struct broker_child *child, const char *store, const char *const *args);
+
 /* SIGTERM, and its exit status. */
 int broker_child_stop(struct broker_child *child);
 

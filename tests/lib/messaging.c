@@ -4,6 +4,7 @@
 
 #include <check.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,19 +53,33 @@ struct client *messaging_connect(const char *endpoint, const char *client_id)
     return c;
 }
 
+static void *call(struct client *c, const char *path, const ProtobufCMessage *request,
+                  const ProtobufCMessageDescriptor *reply_type, struct err *e)
+{
+    uint8_t *reply = NULL;
+    size_t len = 0;
+    struct span bytes = pack(request);
+    int rc = client_call(c, path, bytes, MESSAGING_CALL_MS, &reply, &len, e);
+    void *message = rc ? NULL : unpack(reply_type, span_of(reply, len));
+    free((void *)bytes.ptr);
+    free(reply);
+    return message;
+}
+
 void *messaging_call(struct client *c, const char *path, const ProtobufCMessage *request,
                      const ProtobufCMessageDescriptor *reply_type)
 {
     struct err e = {0};
-    uint8_t *reply = NULL;
-    size_t len = 0;
-    struct span bytes = pack(request);
-    int rc = client_call(c, path, bytes, MESSAGING_CALL_MS, &reply, &len, &e);
-    ck_assert_msg(rc == 0, "%s: %s", path, e.msg);
-    void *message = unpack(reply_type, span_of(reply, len));
-    free((void *)bytes.ptr);
-    free(reply);
+    void *message = call(c, path, request, reply_type, &e);
+    ck_assert_msg(message, "%s: %s", path, e.msg);
     return message;
+}
+
+void *messaging_try_call(struct client *c, const char *path, const ProtobufCMessage *request,
+                         const ProtobufCMessageDescriptor *reply_type)
+{
+    struct err ignored;
+    return call(c, path, request, reply_type, &ignored);
 }
 
 void messaging_free(void *message)
@@ -145,13 +160,14 @@ static void fill_properties(struct outgoing *o, size_t n, const char *value)
 
 static void fill(struct outgoing *o, const struct messaging_message *m)
 {
-    static unsigned next_id;
+    static _Atomic unsigned next_id; /* relaxed: any number that no other has */
     V2(SystemProperties) *s = &o->system;
     *s = (V2(SystemProperties))APACHE__ROCKETMQ__V2__SYSTEM_PROPERTIES__INIT;
     o->message = (V2(Message))APACHE__ROCKETMQ__V2__MESSAGE__INIT;
     o->pointer = &o->message;
     o->topic = resource(m->topic);
-    (void)snprintf(o->id, sizeof o->id, "TEST%08X", next_id++);
+    (void)snprintf(o->id, sizeof o->id, "TEST%08X",
+                   atomic_fetch_add_explicit(&next_id, 1, memory_order_relaxed));
     s->message_id = m->id ? (char *)m->id : o->id;
     s->message_type = type_of(m);
     s->body_encoding = APACHE__ROCKETMQ__V2__ENCODING__IDENTITY;
@@ -176,8 +192,8 @@ static void fill(struct outgoing *o, const struct messaging_message *m)
     o->message.body.len = m->body_len || !m->body ? m->body_len : strlen(m->body);
 }
 
-V2(SendMessageResponse) *messaging_send(struct client *c, const struct messaging_message *messages,
-                                        size_t n)
+V2(SendMessageResponse) *messaging_try_send(struct client *c,
+                                            const struct messaging_message *messages, size_t n)
 {
     struct outgoing *all = calloc(n + 1, sizeof all[0]);
     V2(Message) **list = calloc(n + 1, sizeof(V2(Message) *));
@@ -188,10 +204,18 @@ V2(SendMessageResponse) *messaging_send(struct client *c, const struct messaging
     }
     req.messages = list;
     req.n_messages = n;
-    V2(SendMessageResponse) *reply = messaging_call(
+    V2(SendMessageResponse) *reply = messaging_try_call(
         c, PROTO_SEND_MESSAGE, &req.base, &apache__rocketmq__v2__send_message_response__descriptor);
     free(list);
     free(all);
+    return reply;
+}
+
+V2(SendMessageResponse) *messaging_send(struct client *c, const struct messaging_message *messages,
+                                        size_t n)
+{
+    V2(SendMessageResponse) *reply = messaging_try_send(c, messages, n);
+    ck_assert_msg(reply, "a send was not answered");
     return reply;
 }
 
@@ -214,10 +238,8 @@ static void set_polling(V2(ReceiveMessageRequest) *req, int64_t ms, Google__Prot
     req->long_polling_timeout = d;
 }
 
-struct client_stream *messaging_receive_start(struct client *c, const struct messaging_receive *r)
+static struct span pack_receive(const struct messaging_receive *r)
 {
-    struct err e = {0};
-    struct client_stream *s = NULL;
     V2(Resource) topic = resource(r->topic), group = resource(r->group);
     V2(MessageQueue) queue = APACHE__ROCKETMQ__V2__MESSAGE_QUEUE__INIT;
     V2(FilterExpression) filter = APACHE__ROCKETMQ__V2__FILTER_EXPRESSION__INIT;
@@ -243,12 +265,29 @@ struct client_stream *messaging_receive_start(struct client *c, const struct mes
             APACHE__ROCKETMQ__V2__RECEIVE_MESSAGE_REQUEST___ATTEMPT_ID_ATTEMPT_ID;
         req.attempt_id = (char *)r->attempt_id;
     }
-    struct span bytes = pack(&req.base);
+    return pack(&req.base);
+}
+
+/* NULL: the connection is lost. */
+static struct client_stream *try_start(struct client *c, const struct messaging_receive *r)
+{
+    struct err ignored;
+    struct client_stream *s = NULL;
+    struct span bytes = pack_receive(r);
     uint64_t timeout_ms = r->timeout_ms ? r->timeout_ms : (uint64_t)r->polling_ms + 5000;
-    ck_assert_int_eq(client_stream_open(&s, c, PROTO_RECEIVE_MESSAGE, timeout_ms, &e), 0);
-    ck_assert_int_eq(client_stream_send(s, bytes, &e), 0);
-    ck_assert_int_eq(client_stream_half_close(s, &e), 0);
+    ck_assert_int_eq(client_stream_open(&s, c, PROTO_RECEIVE_MESSAGE, timeout_ms, &ignored), 0);
+    if (client_stream_send(s, bytes, &ignored) || client_stream_half_close(s, &ignored)) {
+        client_stream_close(s);
+        s = NULL;
+    }
     free((void *)bytes.ptr);
+    return s;
+}
+
+struct client_stream *messaging_receive_start(struct client *c, const struct messaging_receive *r)
+{
+    struct client_stream *s = try_start(c, r);
+    ck_assert_msg(s, "a receive cannot be started");
     return s;
 }
 
@@ -291,6 +330,17 @@ void messaging_receive(struct client *c, const struct messaging_receive *r,
     messaging_receive_end(messaging_receive_start(c, r), ret);
 }
 
+bool messaging_try_receive(struct client *c, const struct messaging_receive *r,
+                           struct messaging_batch *ret)
+{
+    struct client_stream *s = try_start(c, r);
+    *ret = (struct messaging_batch){0};
+    if (!s)
+        return false;
+    messaging_receive_end(s, ret);
+    return ret->end_status == CLIENT_OK;
+}
+
 void messaging_batch_free(struct messaging_batch *b)
 {
     for (size_t i = 0; i < b->n; i++)
@@ -329,6 +379,28 @@ int32_t messaging_ack(struct client *c, const char *topic, const char *group, co
     ck_assert_int_eq(reply->entries[0]->status->code, reply->status->code);
     messaging_free(reply);
     return code;
+}
+
+V2(AckMessageResponse) *messaging_try_ack(struct client *c, const char *topic, const char *group,
+                                          const V2(Message) *const *messages, size_t n)
+{
+    V2(Resource) t = resource(topic), g = resource(group);
+    V2(AckMessageEntry) entries[MESSAGING_BATCH_MAX];
+    V2(AckMessageEntry) *list[MESSAGING_BATCH_MAX];
+    V2(AckMessageRequest) req = APACHE__ROCKETMQ__V2__ACK_MESSAGE_REQUEST__INIT;
+    ck_assert_uint_le(n, MESSAGING_BATCH_MAX);
+    for (size_t i = 0; i < n; i++) {
+        entries[i] = (V2(AckMessageEntry))APACHE__ROCKETMQ__V2__ACK_MESSAGE_ENTRY__INIT;
+        entries[i].message_id = messages[i]->system_properties->message_id;
+        entries[i].receipt_handle = messages[i]->system_properties->receipt_handle;
+        list[i] = &entries[i];
+    }
+    req.topic = &t;
+    req.group = &g;
+    req.entries = list;
+    req.n_entries = n;
+    return messaging_try_call(c, PROTO_ACK_MESSAGE, &req.base,
+                              &apache__rocketmq__v2__ack_message_response__descriptor);
 }
 
 int32_t messaging_change(struct client *c, const char *topic, const char *group, const char *handle,

@@ -25,6 +25,10 @@ void *messaging_call(struct client *c, const char *path, const ProtobufCMessage 
 
 void messaging_free(void *message); /* NULL is fine */
 
+/* The same with a broker that may be killed under it: NULL when no reply came. */
+void *messaging_try_call(struct client *c, const char *path, const ProtobufCMessage *request,
+                         const ProtobufCMessageDescriptor *reply_type);
+
 /* ---- topics ---- */
 
 void messaging_create_topic(struct client *c, const char *name, Sluice__V1__TopicType type,
@@ -50,6 +54,10 @@ struct messaging_message {
 /* Sends `n` messages in one request. */
 V2(SendMessageResponse) *messaging_send(struct client *c, const struct messaging_message *messages,
                                         size_t n);
+
+/* The same; NULL when no reply came. */
+V2(SendMessageResponse) *messaging_try_send(struct client *c,
+                                            const struct messaging_message *messages, size_t n);
 
 /* Sends one that must be accepted. */
 void messaging_send_ok(struct client *c, const char *topic, const char *tag, const char *body);
@@ -88,6 +96,11 @@ void messaging_receive_end(struct client_stream *s, struct messaging_batch *ret)
 void messaging_receive(struct client *c, const struct messaging_receive *r,
                        struct messaging_batch *ret);
 
+/* The same with a broker that may be killed under it: false when the stream did not end with OK;
+ * what came before is in `ret` all the same. */
+bool messaging_try_receive(struct client *c, const struct messaging_receive *r,
+                           struct messaging_batch *ret);
+
 void messaging_batch_free(struct messaging_batch *b);
 
 /* The i-th message. */
@@ -99,6 +112,11 @@ bool messaging_body_is(const V2(Message) *m, const char *text);
 /* ---- what becomes of a delivery: the entry's code ---- */
 
 int32_t messaging_ack(struct client *c, const char *topic, const char *group, const char *handle);
+
+/* Acks `n` messages (up to MESSAGING_BATCH_MAX) of a batch in one request; NULL when no reply came.
+ */
+V2(AckMessageResponse) *messaging_try_ack(struct client *c, const char *topic, const char *group,
+                                          const V2(Message) *const *messages, size_t n);
 
 /* `ret_handle` (may be NULL) receives the new handle. */
 int32_t messaging_change(struct client *c, const char *topic, const char *group, const char *handle,
