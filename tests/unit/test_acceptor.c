@@ -132,17 +132,12 @@ static void assert_serving(bool tls)
     ck_assert_uint_eq(total, 10);
 }
 
-static int dial(char *ret_own)
+static int dial(void)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(rpc_server_port(f.server))};
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     ck_assert_int_eq(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
-    struct sockaddr_in own;
-    socklen_t len = sizeof own;
-    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&own, &len), 0);
-    if (ret_own)
-        (void)snprintf(ret_own, 64, "127.0.0.1:%u", ntohs(own.sin_port));
     return fd;
 }
 
@@ -238,7 +233,7 @@ END_TEST
 START_TEST(a_preface_in_single_bytes_is_understood)
 {
     start((struct rpc_options){.port = 0});
-    int fd = dial(NULL);
+    int fd = dial();
     for (size_t i = 0; i < PREFACE_BYTES; i++)
         write_all(fd, preface + i, 1);
     char settings[9] = {0};
@@ -251,8 +246,22 @@ END_TEST
 START_TEST(a_foreign_protocol_is_closed_at_once)
 {
     start((struct rpc_options){.port = 0});
-    int fd = dial(NULL);
+    int fd = dial();
     write_all(fd, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 35);
+    ck_assert(is_closed_within(fd, WAIT_MS));
+    (void)close(fd);
+    assert_serving(false);
+}
+END_TEST
+
+START_TEST(a_broken_frame_after_the_preface_closes_that_connection)
+{
+    static const char frames[] = "\0\0\5\0\0\0\0\0\1abcde"     /* DATA of no stream */
+                                 "\xff\xff\xff\1\0\0\0\0\1zz"; /* HEADERS of 16 MiB */
+    start((struct rpc_options){.port = 0});
+    int fd = dial();
+    write_all(fd, preface, PREFACE_BYTES);
+    write_all(fd, frames, sizeof frames - 1);
     ck_assert(is_closed_within(fd, WAIT_MS));
     (void)close(fd);
     assert_serving(false);
@@ -265,7 +274,7 @@ START_TEST(garbage_after_a_tls_hello_disturbs_nobody)
     uint8_t junk[3000];
     memset(junk, 0xaa, sizeof junk);
     memcpy(junk, "\x16\x03\x01\x0b\x00", 5);
-    int fd = dial(NULL);
+    int fd = dial();
     write_all(fd, junk, sizeof junk);
     ck_assert(is_closed_within(fd, WAIT_MS));
     (void)close(fd);
@@ -276,7 +285,7 @@ END_TEST
 START_TEST(a_connection_that_ends_in_its_hello_is_forgotten)
 {
     start((struct rpc_options){.port = 0});
-    int fd = dial(NULL);
+    int fd = dial();
     write_all(fd, "PRI", 3);
     (void)shutdown(fd, SHUT_WR);
     ck_assert(is_closed_within(fd, WAIT_MS));
@@ -290,18 +299,18 @@ END_TEST
 START_TEST(connections_over_the_limit_are_closed_until_others_end)
 {
     start((struct rpc_options){.max_connections = 2});
-    int first = dial(NULL);
-    int second = dial(NULL);
+    int first = dial();
+    int second = dial();
     write_all(first, preface, PREFACE_BYTES); /* one with gRPC, one in its hello */
     ck_assert(!is_closed_within(second, 200));
-    int third = dial(NULL);
+    int third = dial();
     ck_assert(is_closed_within(third, WAIT_MS));
     (void)close(third);
     (void)close(first);
     bool is_let_in = false;
     uint64_t until = now_ms() + WAIT_MS;
     while (!is_let_in && now_ms() < until) { /* gRPC closes its side, and the count follows */
-        third = dial(NULL);
+        third = dial();
         is_let_in = !is_closed_within(third, 100);
         (void)close(third);
     }
@@ -313,7 +322,7 @@ END_TEST
 START_TEST(stop_closes_connections_that_said_nothing)
 {
     start((struct rpc_options){.port = 0});
-    int fd = dial(NULL);
+    int fd = dial();
     write_all(fd, "\x16\x03", 2);
     rpc_server_stop(f.server, 0);
     f.server = NULL;
@@ -386,6 +395,7 @@ static Suite *acceptor_suite(void)
     tcase_add_test(hello, the_first_bytes_tell_the_protocol);
     tcase_add_test(hello, a_preface_in_single_bytes_is_understood);
     tcase_add_test(hello, a_foreign_protocol_is_closed_at_once);
+    tcase_add_test(hello, a_broken_frame_after_the_preface_closes_that_connection);
     tcase_add_test(hello, garbage_after_a_tls_hello_disturbs_nobody);
     tcase_add_test(hello, a_connection_that_ends_in_its_hello_is_forgotten);
     TCase *port = tcase_create("port");

@@ -2,13 +2,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/rpc.h"
 
-#include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/io.h"
 #include "base/lock.h"
@@ -616,50 +613,6 @@ END_TEST
 
 /* ---- connections ---- */
 
-static int dial(void)
-{
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(rpc_server_port(f.server))};
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    ck_assert_int_eq(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
-    return fd;
-}
-
-/* Reads until the other side closes; a reset is as good. */
-static void await_closed(int fd)
-{
-    char buf[4096];
-    while (read(fd, buf, sizeof buf) > 0)
-        ;
-    (void)close(fd);
-}
-
-START_TEST(garbage_on_one_connection_disturbs_no_other)
-{
-    assert_serving();
-    int fd = dial();
-    char junk[2000];
-    for (size_t i = 0; i < sizeof junk; i++)
-        junk[i] = (char)(i * 7 + 1);
-    ck_assert_int_eq((int)write(fd, junk, sizeof junk), (int)sizeof junk);
-    await_closed(fd);
-    assert_serving();
-}
-END_TEST
-
-START_TEST(a_broken_frame_after_the_preface_closes_that_connection)
-{
-    static const char bytes[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-                                "\0\0\0\4\0\0\0\0\0"          /* SETTINGS */
-                                "\0\0\5\0\0\0\0\0\1abcde"     /* DATA of no stream */
-                                "\xff\xff\xff\1\0\0\0\0\1zz"; /* HEADERS of 16 MiB */
-    int fd = dial();
-    ck_assert_int_gt((int)write(fd, bytes, sizeof bytes - 1), 0);
-    await_closed(fd);
-    assert_serving();
-}
-END_TEST
-
 START_TEST(a_taken_port_is_busy)
 {
     struct err e;
@@ -706,8 +659,6 @@ static Suite *rpc_suite(void)
     tcase_add_test(parked, a_cancelled_call_ends_at_once_and_swallows_its_reply);
     tcase_add_test(parked, stopping_the_server_ends_parked_calls);
     TCase *connections = add_case(suite, "connections");
-    tcase_add_test(connections, garbage_on_one_connection_disturbs_no_other);
-    tcase_add_test(connections, a_broken_frame_after_the_preface_closes_that_connection);
     tcase_add_test(connections, a_taken_port_is_busy);
     return suite;
 }
