@@ -79,6 +79,9 @@ static const struct option options[] = {
            "Largest request in bytes, as it comes over the wire."),
     NUMBER("flushIntervalCommitLog", flush_interval_ms, 1, 60000, 0, "500",
            "Time in ms between two flushes of the log; every fourth takes the last 256 KiB too."),
+    NUMBER("flushBytes", flush_bytes, 1048576, 4294967296, 0, "67108864",
+           "Unflushed bytes of the log that are flushed before the interval is over; at eight "
+           "times as many sends wait for the disk."),
     CHOICE("flushDiskType", flush_disk_type, "ASYNC_FLUSH", "ASYNC_FLUSH",
            "When a send is answered: once stored in memory that survives the process."),
     NUMBER("populateWindow", populate_window_bytes, 0, 1073741824, 4096, "67108864",

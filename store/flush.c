@@ -6,6 +6,8 @@
  * moves only whole units behind the tail are synced: the kernel writes back whole folios, and the
  * tail's would be written again and again; every THOROUGH_STEPS-th step takes the tail too.
  * Only queues that got entries since the last step are looked at; the dispatcher lists them.
+ * When much is unflushed before the interval is over the log alone is flushed, in pieces: queues
+ * are small and many. When the disk cannot follow appenders wait, at BEHIND_MAX times the limit.
  * After one failed sync nobody knows what the disk has: the log refuses appends until it is
  * reopened (I5). */
 /* SPDX-License-Identifier: Apache-2.0 */
@@ -18,14 +20,17 @@ enum {
     THOROUGH_STEPS = 4,
     KEEP_BEHIND_BYTES = 16 << 20, /* where those who read the tail are */
     DROP_BYTES = 4 << 20,         /* at a time */
+    BEHIND_MAX = 8,               /* times the limit: appenders wait for the disk */
+    WAIT_MS = 1000,               /* only against a lost thread: what moves wakes the waiters */
+    NS_PER_MS = 1000000,
 };
 
-int flusher_init(struct flusher *fl, const char *root, struct io *io, struct commit_log *log,
-                 struct consume_queues *queues, struct dispatcher *dispatcher, int interval_ms,
-                 struct err *e)
+int flusher_init(struct flusher *fl, const struct store_options *opt, struct io *io,
+                 struct commit_log *log, struct consume_queues *queues,
+                 struct dispatcher *dispatcher, struct err *e)
 {
     int fd;
-    int rc = checkpoint_open(root, io, &fd, e);
+    int rc = checkpoint_open(opt->root, io, &fd, e);
     if (rc < 0)
         return rc;
     *fl = (struct flusher){
@@ -33,12 +38,73 @@ int flusher_init(struct flusher *fl, const char *root, struct io *io, struct com
         .log = log,
         .queues = queues,
         .dispatcher = dispatcher,
-        .interval_ms = interval_ms,
+        .interval_ns = (uint64_t)opt->flush_interval_ms * NS_PER_MS,
+        .limit_bytes = opt->flush_bytes,
         .checkpoint_fd = fd,
     };
+    lock_init(&fl->lock, LOCK_LEAF);
+    lock_cond_init(&fl->moved);
     worker_init(&fl->worker, flusher_step, fl);
     return 0;
 }
+
+/* ---- appenders ---- */
+
+/* Sets where appenders call and where they wait; whether they are there already. */
+static bool set_marks(struct flusher *fl)
+{
+    uint64_t flushed = atomic_load_explicit(&fl->flushed, memory_order_relaxed); /* ours alone */
+    uint64_t wake_off = flushed + fl->limit_bytes;
+    atomic_store_explicit(&fl->stop_off, flushed + BEHIND_MAX * fl->limit_bytes,
+                          memory_order_release); /* pairs with flusher_wait */
+    atomic_store_explicit(&fl->wake_off, wake_off, memory_order_seq_cst);
+    return atomic_load_explicit(&fl->log->published, memory_order_seq_cst) >= wake_off;
+}
+
+/* After `stop_off` moved or the log failed. */
+static void tell_waiters(struct flusher *fl)
+{
+    lock_take(&fl->lock);
+    if (fl->n_waiting > 0)
+        (void)pthread_cond_broadcast(&fl->moved);
+    lock_drop(&fl->lock);
+}
+
+void flusher_nudge(struct flusher *fl, uint64_t published)
+{
+    if (published >= atomic_load_explicit(&fl->wake_off, memory_order_seq_cst))
+        worker_wake(&fl->worker);
+}
+
+static bool is_too_far(const struct flusher *fl)
+{
+    /* pairs with set_marks */
+    uint64_t stop_off = atomic_load_explicit(&fl->stop_off, memory_order_acquire);
+    return commit_log_published(fl->log) >= stop_off;
+}
+
+static bool is_failed(const struct flusher *fl)
+{
+    /* pairs with commit_log_fail */
+    return atomic_load_explicit(&fl->log->is_failed, memory_order_acquire);
+}
+
+int flusher_wait(struct flusher *fl, struct err *e)
+{
+    if (!is_too_far(fl))
+        return 0;
+    atomic_fetch_add_explicit(&fl->log->n_waits, 1, memory_order_relaxed); /* a count */
+    worker_wake(&fl->worker);
+    lock_take(&fl->lock);
+    fl->n_waiting++;
+    while (is_too_far(fl) && !is_failed(fl))
+        lock_wait(&fl->lock, &fl->moved, WAIT_MS);
+    fl->n_waiting--;
+    lock_drop(&fl->lock);
+    return is_failed(fl) ? err_set(e, ERR_FAILED, "append: a sync failed while it waited") : 0;
+}
+
+/* ---- begin and end ---- */
 
 void flusher_begin(struct flusher *fl, uint64_t log_off, const struct store_checkpoint *cp)
 {
@@ -49,6 +115,7 @@ void flusher_begin(struct flusher *fl, uint64_t log_off, const struct store_chec
     fl->dropped_off = log_off - log_off % MAPPED_PAGE_BYTES;
     atomic_store_explicit(&fl->flushed, log_off, memory_order_release);
     atomic_store_explicit(&fl->checkpoint, fl->queues_off, memory_order_release);
+    (void)set_marks(fl); /* the first step comes at once */
 }
 
 void flusher_fini(struct flusher *fl)
@@ -57,8 +124,12 @@ void flusher_fini(struct flusher *fl)
         return;
     (void)fl->io->close(fl->io, fl->checkpoint_fd); /* every write to it was synced */
     worker_fini(&fl->worker);
+    (void)pthread_cond_destroy(&fl->moved);
+    lock_fini(&fl->lock);
     *fl = (struct flusher){0};
 }
+
+/* ---- the step ---- */
 
 /* Syncs the log from what is flushed up to `upto`. */
 static int flush_log(struct flusher *fl, uint64_t upto, struct err *e)
@@ -71,6 +142,7 @@ static int flush_log(struct flusher *fl, uint64_t upto, struct err *e)
             return rc;
         uint64_t file_end = f->start + f->bytes;
         uint64_t to = upto < file_end ? upto : file_end;
+        to = to - at > fl->limit_bytes ? at + fl->limit_bytes : to;
         rc = mapped_file_sync(f, at - f->start, to - f->start, e);
         mapped_file_unpin(f);
         if (rc < 0)
@@ -79,6 +151,8 @@ static int flush_log(struct flusher *fl, uint64_t upto, struct err *e)
         atomic_fetch_add_explicit(&fl->flushed_bytes, to - at, memory_order_relaxed);
         at = to;
         atomic_store_explicit(&fl->flushed, at, memory_order_release); /* pairs with reclaimer.c */
+        (void)set_marks(fl); /* the end of the step looks */
+        tell_waiters(fl);
     }
     return 0;
 }
@@ -143,32 +217,60 @@ static int write_checkpoint(struct flusher *fl, struct err *e)
     return 0;
 }
 
-static int flush_upto(struct flusher *fl, uint64_t upto, struct err *e)
+static int flush_queues_too(struct flusher *fl, struct err *e)
 {
-    int rc = flush_log(fl, upto, e);
-    if (rc == 0)
-        rc = write_checkpoint(fl, e); /* what the step before flushed of the queues */
+    int rc = write_checkpoint(fl, e); /* what the step before flushed of the queues */
     if (rc == 0)
         rc = flush_queues(fl, e);
-    if (rc == 0)
-        rc = write_checkpoint(fl, e);
-    if (rc < 0)
-        commit_log_fail(fl->log);
-    else
+    return rc == 0 ? write_checkpoint(fl, e) : rc;
+}
+
+static int flush_upto(struct flusher *fl, uint64_t upto, bool is_due, struct err *e)
+{
+    int rc = flush_log(fl, upto, e);
+    if (rc == 0 && is_due)
+        rc = flush_queues_too(fl, e);
+    if (rc == 0) {
         drop_behind(fl);
+    } else {
+        commit_log_fail(fl->log);
+        tell_waiters(fl);
+    }
     return rc;
+}
+
+/* Where a step ends that flushes whole units unless it is thorough. */
+static uint64_t choose_end(const struct flusher *fl, uint64_t published, bool is_thorough)
+{
+    /* a limit below a unit would be reached again at once */
+    if (is_thorough || fl->limit_bytes < UNIT_BYTES)
+        return published;
+    return published - published % UNIT_BYTES;
+}
+
+static int until_due_ms(const struct flusher *fl)
+{
+    uint64_t now_ns = fl->io->mono_ns(fl->io);
+    return now_ns < fl->due_ns ? (int)((fl->due_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS) : 0;
 }
 
 int flusher_step(void *arg)
 {
     struct flusher *fl = arg;
     struct err e;
-    if (atomic_load_explicit(&fl->log->is_failed, memory_order_acquire))
+    if (is_failed(fl))
         return WORKER_WHEN_WOKEN;
+    bool is_due = until_due_ms(fl) == 0;
+    bool is_thorough = is_due && ++fl->n_steps % THOROUGH_STEPS == 0;
     uint64_t published = commit_log_published(fl->log);
-    bool is_thorough = ++fl->n_steps % THOROUGH_STEPS == 0;
-    uint64_t upto = is_thorough ? published : published - published % UNIT_BYTES;
-    return flush_upto(fl, upto, &e) < 0 ? WORKER_WHEN_WOKEN : fl->interval_ms;
+    uint64_t flushed = atomic_load_explicit(&fl->flushed, memory_order_relaxed); /* ours alone */
+    if (!is_due && published - flushed < fl->limit_bytes)
+        return until_due_ms(fl); /* woken during the step before, which saw to it */
+    if (flush_upto(fl, choose_end(fl, published, is_thorough), is_due, &e) < 0)
+        return WORKER_WHEN_WOKEN;
+    if (is_due)
+        fl->due_ns = fl->io->mono_ns(fl->io) + fl->interval_ns;
+    return set_marks(fl) ? WORKER_AT_ONCE : until_due_ms(fl);
 }
 
 /* So that the next open sees when a queue is lost that the end of the log does not name. */
@@ -186,8 +288,8 @@ static int write_totals(struct flusher *fl, struct err *e)
 
 int flusher_all(struct flusher *fl, struct err *e)
 {
-    if (atomic_load_explicit(&fl->log->is_failed, memory_order_acquire))
+    if (is_failed(fl))
         return err_set(e, ERR_FAILED, "flush: a sync failed earlier");
-    int rc = flush_upto(fl, commit_log_published(fl->log), e);
+    int rc = flush_upto(fl, commit_log_published(fl->log), /* is_due = */ true, e);
     return rc < 0 ? rc : write_totals(fl, e);
 }

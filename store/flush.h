@@ -15,31 +15,52 @@ struct flusher {
     struct commit_log *log;
     struct consume_queues *queues;
     struct dispatcher *dispatcher;
-    int interval_ms;
+    uint64_t interval_ns;
+    uint64_t limit_bytes; /* unflushed: from here on it is flushed before its time */
     /* flusher only (the opener and closer when it does not run) */
     int checkpoint_fd;          /* owned; -1: none */
     struct store_checkpoint cp; /* as last written */
     uint64_t queues_off;        /* the queues are on disk for every record below it */
     uint64_t queues_ms;         /* store time of the last record below it */
     uint64_t dropped_off;       /* the log's page-table entries below it were given back */
-    unsigned n_steps;
+    uint64_t due_ns;            /* when queues and checkpoint come again, on the monotonic clock */
+    unsigned n_steps;           /* of those that were due */
+    struct lock lock;           /* LOCK_LEAF */
+    pthread_cond_t moved;       /* `stop_off` did, or the log failed */
+    /* guarded by lock */
+    unsigned n_waiting; /* appenders */
+    /* atomic, seq_cst on both sides: an appender stores `published` and then loads `wake_off`, the
+     * flusher stores `wake_off` and then loads `published`; with less, both could miss the other */
+    _Atomic uint64_t wake_off;
+    /* atomic: stored by the flusher (release), loaded by any thread (acquire) */
+    _Atomic uint64_t stop_off; /* nothing is appended from here on until `flushed` moves */
     /* atomic: stored by the flusher (release), loaded by any thread (acquire) -- I1 */
     _Atomic uint64_t flushed;
     _Atomic uint64_t checkpoint;
     _Atomic uint64_t n_flushes, flushed_bytes; /* relaxed: counts */
 };
 
-/* `log_off`: everything below is on disk. Opens the checkpoint file. */
-int flusher_init(struct flusher *fl, const char *root, struct io *io, struct commit_log *log,
-                 struct consume_queues *queues, struct dispatcher *dispatcher, int interval_ms,
-                 struct err *e) MUST_CHECK;
+/* Opens the checkpoint file; `opt` has its defaults filled in and is not kept. */
+int flusher_init(struct flusher *fl, const struct store_options *opt, struct io *io,
+                 struct commit_log *log, struct consume_queues *queues,
+                 struct dispatcher *dispatcher, struct err *e) MUST_CHECK;
 
 /* Before start: `log_off` is where the log is known to be on disk, `cp` what the file says. */
 void flusher_begin(struct flusher *fl, uint64_t log_off, const struct store_checkpoint *cp);
 
-/* Flushes whole units behind the tail, every few steps all of it; the worker's step (`arg` is the
- * flusher). A failure latches the log into FAILED (I5) and ends the flushing. */
+/* The worker's step (`arg` is the flusher). When the interval is over: whole units of the log
+ * behind the tail, every few times all of it, then queues and checkpoint. Before that, for too many
+ * unflushed bytes: the log alone. A failure latches the log into FAILED (I5) and ends flushing. */
 int flusher_step(void *arg);
+
+/* Wakes the flusher when the limit or more is unflushed below `published`, which was stored with
+ * seq_cst; no system call unless it sleeps. Thread: any; not under LOCK_APPEND (I7). */
+void flusher_nudge(struct flusher *fl, uint64_t published);
+
+/* Before an append: waits while several times the limit is unflushed, so that neither memory nor
+ * the time of a stop grows without bound. ERR_FAILED: a sync failed. Thread: any; not under
+ * LOCK_APPEND. */
+int flusher_wait(struct flusher *fl, struct err *e) MUST_CHECK;
 
 /* Flushes all that is published and dispatched, and writes the checkpoint with the totals of the
  * queues. The worker is stopped. */

@@ -22,7 +22,7 @@
 #include "store/residency.h"
 #include "store/store_inner.h"
 
-enum { DEFAULT_WINDOW_BYTES = 64 << 20, DEFAULT_FLUSH_MS = 500 };
+enum { DEFAULT_WINDOW_BYTES = 64 << 20, DEFAULT_FLUSH_MS = 500, DEFAULT_FLUSH_BYTES = 64 << 20 };
 
 /* ---- options ---- */
 
@@ -49,6 +49,8 @@ static int fill_options(struct store_options *opt, struct err *e)
         opt->max_message_bytes = FORMAT_BODY_MAX;
     if (opt->flush_interval_ms == 0)
         opt->flush_interval_ms = DEFAULT_FLUSH_MS;
+    if (opt->flush_bytes == 0)
+        opt->flush_bytes = DEFAULT_FLUSH_BYTES;
     if (opt->populate_window_bytes == 0)
         opt->populate_window_bytes = DEFAULT_WINDOW_BYTES;
     if (opt->host.addr_len == 0)
@@ -160,8 +162,7 @@ static int init_parts(struct store *s, const struct store_options *opt, struct e
         return rc;
     dispatcher_init(&s->dispatcher, &s->log, &s->queues, opt);
     s->has_dispatcher = true;
-    return flusher_init(&s->flusher, s->root, s->io, &s->log, &s->queues, &s->dispatcher,
-                        (int)opt->flush_interval_ms, e);
+    return flusher_init(&s->flusher, opt, s->io, &s->log, &s->queues, &s->dispatcher, e);
 }
 
 static int recover(struct store *s, struct err *e)
@@ -294,14 +295,18 @@ int store_append(struct store *s, const struct store_message *m, struct store_ap
         return err_set(e, ERR_UNSUPPORTED, "append to '%.*s': its queues are batch queues",
                        (int)m->topic.len, (const char *)m->topic.ptr);
     struct consume_queue *q;
-    int rc = consume_queues_get_or_make(&s->queues, m->topic, m->queue_id, &q, e);
+    int rc = flusher_wait(&s->flusher, e);
+    if (rc == 0)
+        rc = consume_queues_get_or_make(&s->queues, m->topic, m->queue_id, &q, e);
     if (rc < 0)
         return rc;
     rc = commit_log_append(&s->log, &q->seq, m, ret, e);
     consume_queue_unref(q);
-    if (rc == 0)
-        worker_wake(&s->dispatcher.worker);
-    return rc;
+    if (rc < 0)
+        return rc;
+    worker_wake(&s->dispatcher.worker);
+    flusher_nudge(&s->flusher, ret->log_off + ret->size);
+    return 0;
 }
 
 /* Refuses appends to the queues of `l`; returns the log's end then. */

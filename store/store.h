@@ -91,6 +91,7 @@ struct store_options {
     uint64_t queue_file_bytes;      /* mappedFileSizeConsumeQueue, 6,000,000; rounded up to 20 */
     uint32_t max_message_bytes;     /* maxMessageSize, 4 MiB: bound of a body */
     uint32_t flush_interval_ms;     /* flushIntervalCommitLog, 500 */
+    uint64_t flush_bytes;           /* unflushed: flushed before the interval; 8 times: wait */
     uint64_t populate_window_bytes; /* populated ahead of the writer at most, 64 MiB */
     uint64_t mapped_budget_bytes;   /* cold commit-log files beyond it are unmapped; 0: no limit */
     struct store_host host;         /* store host of new records; zero: 127.0.0.1:0 */
@@ -252,7 +253,7 @@ struct store_stats {
     uint64_t n_appended, appended_bytes;
     uint64_t n_flushes, flushed_bytes;
     uint64_t n_unmapped;     /* cold files unmapped so far */
-    uint64_t n_append_waits; /* appends that had to wait for a file: a stall */
+    uint64_t n_append_waits; /* appends that waited for room or for the disk: stalls */
     uint64_t n_damaged;      /* records refused when read */
     uint64_t n_bad_files;    /* files with a read fault answered by a zero page (I4) */
     bool failed;             /* a sync failed: no append until reopened */

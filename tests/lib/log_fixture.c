@@ -27,7 +27,10 @@ void log_fixture_init(struct log_fixture *f)
     struct store_checkpoint cp = {0};
     *f = (struct log_fixture){.root = tmpdir_make()};
     f->folder = tmpdir_path(f->root, "commitlog");
-    struct store_options opt = {.root = f->root};
+    struct store_options opt = {
+        .root = f->root,
+        .flush_bytes = LOG_FLUSH_BYTES,
+    };
     struct io *io = &f->fault.io;
     fault_init(&f->fault, io_posix());
     reclaimer_init(&f->reclaimer, &f->log.files, 0, &f->flusher.flushed);
@@ -35,8 +38,8 @@ void log_fixture_init(struct log_fixture *f)
     ck_assert_int_eq(consume_queues_init(&f->queues, io, f->root, 2000, &f->reclaimer, &e), 0);
     dispatcher_init(&f->dispatcher, &f->log, &f->queues, &opt);
     dispatcher_begin(&f->dispatcher, 0, 0);
-    ck_assert_int_eq(
-        flusher_init(&f->flusher, f->root, io, &f->log, &f->queues, &f->dispatcher, 1, &e), 0);
+    ck_assert_int_eq(flusher_init(&f->flusher, &opt, io, &f->log, &f->queues, &f->dispatcher, &e),
+                     0);
     flusher_begin(&f->flusher, 0, &cp);
 }
 

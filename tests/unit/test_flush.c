@@ -3,6 +3,8 @@
 #include "store/flush.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 
 #include "tests/lib/log_fixture.h"
 #include "tests/lib/suite.h"
@@ -108,6 +110,122 @@ START_TEST(a_queue_dropped_before_its_flush_is_passed_over)
 }
 END_TEST
 
+/* ---- many unflushed bytes ---- */
+
+static void limit_to(uint64_t bytes)
+{
+    struct store_checkpoint cp = {0};
+    f.flusher.limit_bytes = bytes;
+    flusher_begin(&f.flusher, 0, &cp);
+}
+
+static void append_kilobytes(int n)
+{
+    for (int i = 0; i < n; i++)
+        (void)log_fixture_append(&f, 1000);
+}
+
+START_TEST(many_unflushed_bytes_wake_the_flusher)
+{
+    limit_to(3000);
+    append_kilobytes(2);
+    flusher_nudge(&f.flusher, commit_log_published(&f.log));
+    ck_assert(!f.flusher.worker.woken);
+    append_kilobytes(1);
+    flusher_nudge(&f.flusher, commit_log_published(&f.log));
+    ck_assert(f.flusher.worker.woken);
+}
+END_TEST
+
+START_TEST(a_flush_before_its_time_is_of_the_log_alone)
+{
+    limit_to(3000);
+    f.flusher.interval_ns = UINT64_C(3600000000000);
+    (void)flusher_step(&f.flusher); /* the one that is due */
+    append_kilobytes(4);
+    (void)dispatcher_step(&f.dispatcher);
+    ck_assert_int_gt(flusher_step(&f.flusher), 0);
+    ck_assert_uint_eq(f.flusher.flushed, commit_log_published(&f.log));
+    ck_assert_uint_eq(f.flusher.checkpoint, 0);
+    f.flusher.due_ns = 0;
+    (void)flusher_step(&f.flusher);
+    ck_assert_uint_eq(f.flusher.checkpoint, commit_log_published(&f.log)); /* I1 */
+}
+END_TEST
+
+START_TEST(a_wake_with_little_unflushed_flushes_nothing)
+{
+    limit_to(3000);
+    f.flusher.interval_ns = UINT64_C(3600000000000);
+    (void)flusher_step(&f.flusher);
+    append_kilobytes(2);
+    ck_assert_int_gt(flusher_step(&f.flusher), 0);
+    ck_assert_uint_eq(f.flusher.flushed, 0);
+}
+END_TEST
+
+START_TEST(much_is_flushed_in_pieces)
+{
+    limit_to(4096);
+    append_kilobytes(15);
+    (void)flusher_step(&f.flusher);
+    ck_assert_uint_eq(f.flusher.flushed, commit_log_published(&f.log));
+    ck_assert_uint_eq(f.flusher.n_flushes, 4);
+}
+END_TEST
+
+static void *wait_for_disk(void *arg)
+{
+    int *ret_rc = arg;
+    struct err e;
+    *ret_rc = flusher_wait(&f.flusher, &e);
+    return NULL;
+}
+
+static unsigned count_waiting(void)
+{
+    lock_take(&f.flusher.lock);
+    unsigned n = f.flusher.n_waiting;
+    lock_drop(&f.flusher.lock);
+    return n;
+}
+
+/* What an append is told that waits while the flusher makes its step. */
+static int wait_through_a_step(void)
+{
+    pthread_t thread;
+    int rc = 1;
+    ck_assert_int_eq(pthread_create(&thread, NULL, wait_for_disk, &rc), 0);
+    while (count_waiting() == 0)
+        (void)sched_yield();
+    (void)flusher_step(&f.flusher);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    return rc;
+}
+
+START_TEST(an_append_waits_while_the_disk_is_far_behind)
+{
+    struct err e;
+    limit_to(2000);
+    append_kilobytes(14); /* below eight times as many */
+    ck_assert_int_eq(flusher_wait(&f.flusher, &e), 0);
+    ck_assert_uint_eq(f.log.n_waits, 0);
+    append_kilobytes(1);
+    ck_assert_int_eq(wait_through_a_step(), 0);
+    ck_assert_uint_eq(f.log.n_waits, 1);
+    ck_assert_uint_eq(f.flusher.flushed, commit_log_published(&f.log));
+}
+END_TEST
+
+START_TEST(an_append_that_waits_hears_of_a_failed_sync)
+{
+    limit_to(2000);
+    append_kilobytes(15);
+    fault_arm(&f.fault, FAULT_SYNC, 1, EIO, FAULT_ONCE);
+    ck_assert_int_eq(wait_through_a_step(), ERR_FAILED); /* I5 */
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *s = suite_create("flush");
@@ -119,6 +237,12 @@ static Suite *make_suite(void)
     tcase_add_test(tc, a_failed_sync_ends_appending_for_good);
     tcase_add_test(tc, only_queues_with_new_entries_are_flushed);
     tcase_add_test(tc, a_queue_dropped_before_its_flush_is_passed_over);
+    tcase_add_test(tc, many_unflushed_bytes_wake_the_flusher);
+    tcase_add_test(tc, a_flush_before_its_time_is_of_the_log_alone);
+    tcase_add_test(tc, a_wake_with_little_unflushed_flushes_nothing);
+    tcase_add_test(tc, much_is_flushed_in_pieces);
+    tcase_add_test(tc, an_append_waits_while_the_disk_is_far_behind);
+    tcase_add_test(tc, an_append_that_waits_hears_of_a_failed_sync);
     suite_add_tcase(s, tc);
     return s;
 }

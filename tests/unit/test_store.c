@@ -3,6 +3,7 @@
 #include "store/store.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -331,6 +332,29 @@ START_TEST(what_is_written_does_not_stay_mapped)
 }
 END_TEST
 
+START_TEST(what_is_unflushed_stays_within_bounds)
+{
+    enum { LIMIT = 4096, RECORD_MAX = 1024 };
+    char body[512];
+    memset(body, 'x', sizeof body - 1);
+    body[sizeof body - 1] = '\0';
+    store_fixture_close(&f);
+    f.opt.flush_bytes = LIMIT;
+    f.opt.flush_interval_ms = 60000;
+    store_fixture_open(&f);
+    struct store_stats st;
+    for (int i = 0; i < 100; i++) {
+        (void)store_fixture_append(&f, "T", 0, body);
+        store_stats(f.store, &st);
+        ck_assert_uint_le(st.published - st.flushed, 8 * LIMIT + RECORD_MAX);
+    }
+    while (st.published - st.flushed >= LIMIT) { /* long before the interval is over */
+        (void)sched_yield();
+        store_stats(f.store, &st);
+    }
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *s = suite_create("store");
@@ -351,6 +375,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, a_file_cut_by_somebody_else_does_not_end_the_process);
     tcase_add_test(tc, readers_see_whole_records_in_order_while_many_append);
     tcase_add_test(tc, what_is_written_does_not_stay_mapped);
+    tcase_add_test(tc, what_is_unflushed_stays_within_bounds);
     suite_add_tcase(s, tc);
     return s;
 }
