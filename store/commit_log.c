@@ -87,6 +87,7 @@ int commit_log_begin(struct commit_log *log, uint64_t tail, uint64_t last_ms, st
         rc = find_active(log, tail, &f, e);
     if (rc < 0)
         return rc;
+    assert(f);
     mapped_file_unpin(f); /* nobody else is here yet, and the mapping may have to change */
     rc = mapped_file_map(f, MAPPED_WRITE, e);
     if (rc == 0)
