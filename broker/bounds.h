@@ -15,6 +15,7 @@ enum {
     BOUNDS_PROPERTY_BYTES = 16384, /* keys and values of user properties, tag and keys together */
     BOUNDS_GROUP_BYTES = 63,       /* of a message group */
     BOUNDS_BATCH_MAX = 32,         /* messages of one receive */
+    BOUNDS_TEXT_BYTES = 255,       /* of a resource namespace, and of an attempt id */
 };
 
 /* One message of a publish request, but for its topic and type. */

@@ -75,10 +75,19 @@ static size_t batch_of(int32_t asked)
     return asked > BOUNDS_BATCH_MAX ? BOUNDS_BATCH_MAX : (size_t)asked;
 }
 
+/* They stay as long as the receive waits, so they are short. */
 static int copy_texts(struct receive *r, const V2(ReceiveMessageRequest) *req, struct status *st)
 {
-    r->topic_namespace = strdup(req->message_queue->topic->resource_namespace);
-    r->attempt_id = strdup(req->_attempt_id_case ? req->attempt_id : "");
+    const char *topic_namespace = req->message_queue->topic->resource_namespace;
+    const char *attempt_id = req->_attempt_id_case ? req->attempt_id : "";
+    if (strlen(topic_namespace) > BOUNDS_TEXT_BYTES)
+        return status_set(st, CODE(ILLEGAL_TOPIC), "resource namespace has %zu bytes, more than %d",
+                          strlen(topic_namespace), BOUNDS_TEXT_BYTES);
+    if (strlen(attempt_id) > BOUNDS_TEXT_BYTES)
+        return status_set(st, CODE(BAD_REQUEST), "attempt id has %zu bytes, more than %d",
+                          strlen(attempt_id), BOUNDS_TEXT_BYTES);
+    r->topic_namespace = strdup(topic_namespace);
+    r->attempt_id = strdup(attempt_id);
     if (!r->topic_namespace || !r->attempt_id)
         return status_set(st, CODE(TOO_MANY_REQUESTS), "no memory for the receive");
     r->take.how.attempt_id = span_str(r->attempt_id);

@@ -172,6 +172,9 @@ void h_session_telemetry(void *ctx, struct rpc_call *call)
     } else if (command->command_case == APACHE__ROCKETMQ__V2__TELEMETRY_COMMAND__COMMAND_SETTINGS) {
         take_settings(b, call, client_id, command->settings);
     } /* answers to commands that this broker does not send: nothing to do */
+    /* seq_cst: see the field. A stream that a stop did not find in the list sees the stop here. */
+    if (atomic_load_explicit(&b->is_stopping, memory_order_seq_cst))
+        rpc_finish(call, RPC_OK, /* text = */ NULL);
     handler_free(command);
 }
 

@@ -15,6 +15,7 @@
 #include "broker/receive.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/lock.h"
 #include "broker/deliver.h"
@@ -40,6 +41,7 @@ void receive_unref(struct receive *r)
     filter_free(r->filter);
     free(r->topic_namespace);
     free(r->attempt_id);
+    free(r->delivered);
     lock_fini(&r->lock);
     free(r);
 }
@@ -71,6 +73,16 @@ static void finish(struct receive *r)
     r->timer = NULL;
 }
 
+/* Notes what is to be given back if the client is lost; unnoted it comes again in its time. */
+static void note_delivered(struct receive *r)
+{
+    r->delivered = malloc(r->take.n * sizeof r->delivered[0]);
+    if (!r->delivered)
+        return;
+    memcpy(r->delivered, r->take.taken, r->take.n * sizeof r->delivered[0]);
+    r->n_delivered = r->take.n;
+}
+
 static void reply(struct receive *r)
 {
     struct deliver d = {.b = r->b,
@@ -81,6 +93,7 @@ static void reply(struct receive *r)
                         .invisible_ms = r->take.how.invisible_ms,
                         .digest = r->digest};
     finish(r);
+    note_delivered(r);
     deliver_messages(&d, r->lease, r->take.taken, r->take.n);
     alarm_set(r->b->alarms, r->b->server, r->lease, group_of(r), topic_of(r));
     if (r->take.n == r->take.max)
@@ -116,9 +129,10 @@ static bool is_over(const struct receive *r, enum take_end end)
     return atomic_load_explicit(&r->b->is_stopping, memory_order_seq_cst);
 }
 
-/* One pass; what it found is whole. */
-static enum take_end look(struct receive *r)
+/* One pass; what it found is whole. It lies in `room`, so that a receive that waits is small. */
+static enum take_end look(struct receive *r, struct taken room[BOUNDS_BATCH_MAX])
 {
+    r->take.taken = room;
     enum take_end end = take_pass(&r->take);
     size_t n = r->take.n;
     take_check_bodies(&r->take);
@@ -170,6 +184,7 @@ static void settle_parked(struct receive *r, enum take_end end)
 static void park(struct receive *r)
 {
     struct err e;
+    struct taken room[BOUNDS_BATCH_MAX];
     if (hold_park(r->b->holds, &r->entry, &e)) {
         reply_busy(r, &e);
         return;
@@ -178,13 +193,14 @@ static void park(struct receive *r)
     r->state = RECEIVE_PARKED;
     if (!r->timer)
         r->timer = rpc_timer_start(r->b->server, r->until_ms, on_timer, ref(r));
-    settle_parked(r, look(r));
+    settle_parked(r, look(r, room));
 }
 
 static void advance(struct receive *r)
 {
     lock_assert_held(&r->lock);
-    enum take_end end = look(r);
+    struct taken room[BOUNDS_BATCH_MAX];
+    enum take_end end = look(r, room);
     if (r->take.n > 0)
         reply(r);
     else if (is_over(r, end))
@@ -256,14 +272,12 @@ void receive_start(struct receive *r)
 void receive_end(struct receive *r, enum rpc_end end)
 {
     lock_take(&r->lock);
-    bool was_finished = r->state == RECEIVE_FINISHED;
     if (r->state == RECEIVE_PARKED)
         (void)unpark(r); /* if its wake is on the way, that finds it finished */
     finish(r);
     lock_drop(&r->lock);
     if (end == RPC_END_WRITTEN)
         return;
-    if (was_finished)
-        take_give_back(r->b, r->lease, r->take.taken, r->take.n);
+    take_give_back(r->b, r->lease, r->delivered, r->n_delivered);
     wake_next(r);
 }

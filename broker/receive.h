@@ -42,6 +42,8 @@ struct receive {
     struct take take;
     struct rpc_timer *timer; /* fires at until_ms; NULL: not started, or over */
     struct hold_entry entry;
+    struct taken *delivered; /* what was replied with: owned; NULL: nothing, or no memory for it */
+    size_t n_delivered;
 };
 
 /* Begins to scan. The call's reference is the caller's. Thread: the call's. */

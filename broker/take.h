@@ -31,9 +31,9 @@ struct take {
     const struct filter *filter;
     size_t max;            /* messages, up to BOUNDS_BATCH_MAX */
     struct lease_take how; /* now_ms: set by take_pass */
+    struct taken *taken;   /* room for `max` */
 
     /* the result */
-    struct taken taken[BOUNDS_BATCH_MAX];
     size_t n;
 };
 

@@ -618,6 +618,15 @@ START_TEST(bad_receives_are_refused_each_with_its_code)
     r.polling_ms = -1;
     r.timeout_ms = 400;
     ck_assert_int_eq(code_of(&r), CODE(ILLEGAL_POLLING_TIME));
+    char attempt_id[257];
+    memset(attempt_id, 'a', 256);
+    attempt_id[256] = '\0';
+    r = patient;
+    r.polling_ms = SHORT_MS;
+    r.attempt_id = attempt_id;
+    ck_assert_int_eq(code_of(&r), CODE(BAD_REQUEST));
+    r.attempt_id = attempt_id + 1;
+    ck_assert_int_eq(code_of(&r), CODE(MESSAGE_NOT_FOUND));
 }
 END_TEST
 

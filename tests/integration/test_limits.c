@@ -1,0 +1,168 @@
+/* Clients that ask for much and read nothing, against a real sluiced: what they cost, and that
+ * others are served meanwhile. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/lib/broker_child.h"
+#include "tests/lib/messaging.h"
+#include "tests/lib/suite.h"
+#include "tests/lib/tmpdir.h"
+
+enum {
+    N_WAITING = 1000,
+    WAITING_BYTES_MAX = 24 * 1024, /* of one receive that waits, gRPC's call with it */
+    BIG_BODY_BYTES = 1024 * 1024,
+    N_BIG = 24,
+};
+
+static struct {
+    struct broker_child broker;
+    struct client *client;
+    char *store;
+} f;
+
+static void start(const char *const *args)
+{
+    f.store = tmpdir_make();
+    broker_child_start(&f.broker, f.store, args);
+    f.client = messaging_connect(f.broker.endpoint, "greedy");
+    messaging_create_topic(f.client, "T", SLUICE__V1__TOPIC_TYPE__TOPIC_NORMAL, 4);
+}
+
+static void stop(void)
+{
+    client_close(f.client);
+    ck_assert_int_eq(broker_child_stop(&f.broker), 0);
+    tmpdir_remove(f.store);
+}
+
+/* Bytes of the broker's own memory: without mapped files. */
+static uint64_t anonymous_bytes(void)
+{
+    char path[64], line[256];
+    unsigned long kib = 0;
+    (void)snprintf(path, sizeof path, "/proc/%d/status", (int)f.broker.pid);
+    FILE *file = fopen(path, "r");
+    ck_assert_ptr_nonnull(file);
+    while (kib == 0 && fgets(line, sizeof line, file))
+        (void)sscanf(line, "RssAnon: %lu", &kib);
+    (void)fclose(file);
+    ck_assert_uint_gt(kib, 0);
+    return (uint64_t)kib * 1024;
+}
+
+static const struct messaging_receive waiting = {
+    .topic = "T", .group = "G", .filter = "TagA", .invisible_ms = 10000, .polling_ms = 20000};
+
+START_TEST(receives_that_wait_cost_little_and_all_end_with_the_broker)
+{
+    static struct client_stream *streams[N_WAITING];
+    start(/* args = */ NULL);
+    struct client_stream *first = messaging_receive_start(f.client, &waiting);
+    messaging_send_ok(f.client, "T", "TagB", "x"); /* what is needed once is there now */
+    uint64_t before = anonymous_bytes();
+    for (int i = 0; i < N_WAITING; i++)
+        streams[i] = messaging_receive_start(f.client, &waiting);
+    messaging_send_ok(f.client, "T", "TagB", "x");
+    uint64_t after = anonymous_bytes();
+    const char *slowness = getenv("CK_TIMEOUT_MULTIPLIER"); /* sanitizers take memory too */
+    uint64_t limit =
+        (uint64_t)N_WAITING * WAITING_BYTES_MAX * (slowness ? strtoul(slowness, NULL, 10) : 1);
+    ck_assert_msg(after < before + limit, "%d receives cost %llu bytes", N_WAITING,
+                  (unsigned long long)(after - before));
+    for (int i = 0; i < N_WAITING; i++)
+        client_stream_close(streams[i]);
+    client_stream_close(first);
+    stop();
+}
+END_TEST
+
+START_TEST(one_receive_too_many_is_refused_with_the_limit_named)
+{
+    static const char *const args[] = {"--set", "maxParkedReceivesPerGroup=1", NULL};
+    struct messaging_batch b;
+    start(args);
+    struct client_stream *first = messaging_receive_start(f.client, &waiting);
+    messaging_create_topic(f.client, "T", SLUICE__V1__TOPIC_TYPE__TOPIC_NORMAL, 4);
+    messaging_create_topic(f.client, "T", SLUICE__V1__TOPIC_TYPE__TOPIC_NORMAL, 4);
+    messaging_receive(f.client, &waiting, &b);
+    ck_assert_int_eq(b.code, CODE(TOO_MANY_REQUESTS));
+    ck_assert_ptr_nonnull(strstr(b.text, "maxParkedReceivesPerGroup"));
+    client_stream_close(first);
+    stop();
+}
+END_TEST
+
+static void publish_big(void)
+{
+    char *body = calloc(1, BIG_BODY_BYTES);
+    struct messaging_message m = {.topic = "T", .body = body, .body_len = BIG_BODY_BYTES};
+    for (int i = 0; i < N_BIG; i++) {
+        V2(SendMessageResponse) *reply = messaging_send(f.client, &m, 1);
+        ck_assert_int_eq(reply->status->code, CODE(OK));
+        messaging_free(reply);
+    }
+    free(body);
+}
+
+/* Receives until `n` messages are there. */
+static void receive_all(struct client *c, const struct messaging_receive *r, size_t n)
+{
+    while (n > 0) {
+        struct messaging_batch b;
+        messaging_receive(c, r, &b);
+        ck_assert_msg(b.code == CODE(OK), "%s, %zu missing", b.text, n);
+        for (size_t i = 0; i < b.n; i++)
+            ck_assert_int_eq(messaging_at(&b, i)->system_properties->delivery_attempt, 1);
+        n -= b.n;
+        messaging_batch_free(&b);
+    }
+}
+
+START_TEST(what_a_client_never_reads_goes_to_another_once_it_is_gone)
+{
+    struct messaging_receive r = waiting;
+    r.filter = NULL;
+    r.invisible_ms = 600000;
+    start(/* args = */ NULL);
+    publish_big();
+    struct client *idle = messaging_connect(f.broker.endpoint, "idle");
+    struct client_stream *unread = messaging_receive_start(idle, &r);
+    messaging_create_topic(f.client, "U", SLUICE__V1__TOPIC_TYPE__TOPIC_NORMAL, 1);
+    ck_assert_uint_lt(anonymous_bytes(), (uint64_t)N_BIG * BIG_BODY_BYTES + (64 << 20));
+    client_stream_close(unread);
+    client_close(idle);
+    receive_all(f.client, &r, N_BIG);
+    stop();
+}
+END_TEST
+
+START_TEST(a_client_that_reads_nothing_does_not_keep_the_broker_from_stopping)
+{
+    struct messaging_receive r = waiting;
+    r.filter = NULL;
+    start(/* args = */ NULL);
+    publish_big();
+    struct client *idle = messaging_connect(f.broker.endpoint, "idle");
+    struct client_stream *unread = messaging_receive_start(idle, &r);
+    messaging_create_topic(f.client, "U", SLUICE__V1__TOPIC_TYPE__TOPIC_NORMAL, 1);
+    stop();
+    client_stream_close(unread);
+    client_close(idle);
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+    Suite *suite = suite_create("limits");
+    TCase *tc = tcase_create("limits");
+    broker_child_use(argc > 1 ? argv[1] : NULL);
+    tcase_add_test(tc, receives_that_wait_cost_little_and_all_end_with_the_broker);
+    tcase_add_test(tc, one_receive_too_many_is_refused_with_the_limit_named);
+    tcase_add_test(tc, what_a_client_never_reads_goes_to_another_once_it_is_gone);
+    tcase_add_test(tc, a_client_that_reads_nothing_does_not_keep_the_broker_from_stopping);
+    suite_add_tcase(suite, tc);
+    return suite_run(suite);
+}
