@@ -129,7 +129,8 @@ static int report(const char *program, const struct pub *pub, int rc, uint64_t n
         fprintf(stderr, "%s: %s; %" PRIu64 " messages were sent\n", program, e->msg, n_sent);
         return COMMAND_FAILED;
     }
-    printf("%" PRIu64 " messages sent to '%s'\n", n_sent, pub->to.topic);
+    printf("%" PRIu64 " %s sent to '%s'\n", n_sent, n_sent == 1 ? "message" : "messages",
+           pub->to.topic);
     return COMMAND_OK;
 }
 

@@ -325,7 +325,7 @@ int options_endpoint(const char *text, struct err *e)
     if (!colon || !is_host(text, (size_t)(colon - text)))
         return err_set(e, ERR_INVAL, "'%s' is not HOST:PORT", text);
     if (options_number(colon + 1, 1, 65535, &port, &port_error) < 0)
-        return err_set(e, ERR_INVAL, "'%s' is not HOST:PORT: the port is %s", text, port_error.msg);
+        return err_set(e, ERR_INVAL, "'%s' is not HOST:PORT: the port %s", text, port_error.msg);
     return 0;
 }
 

@@ -83,6 +83,9 @@ int wire_check(int code, const char *text, struct err *e)
                      code == APACHE__ROCKETMQ__V2__CODE__CONSUMER_GROUP_NOT_FOUND
                  ? ERR_NOTFOUND
                  : ERR_FAILED;
+    if (code == APACHE__ROCKETMQ__V2__CODE__TOPIC_NOT_FOUND)
+        text = "there is no such topic"; /* the one on the wire is RocketMQ's, with a link to its
+                                            help */
     if (!text || !*text || strcmp(text, name) == 0)
         return err_set(e, rc, "%s (%d)", name, code);
     (void)err_set(e, rc, "%s (%d): %s", name, code, text);
