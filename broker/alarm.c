@@ -17,7 +17,7 @@ enum { ALARM_FLOOR_MS = 10 };
 struct alarm_table {
     /* set before use, then constant */
     struct hold_table *holds;
-    struct io *io;
+    const struct steady_clock *clock;
 
     struct lock lock;  /* LOCK_ALARM */
     struct map alarms; /* guarded by lock: "group/topic" (names have no slash) -> struct alarm */
@@ -36,14 +36,14 @@ struct alarm {
     uint8_t key[];           /* group, slash, topic */
 };
 
-int alarm_table_open(struct alarm_table **ret_table, struct hold_table *holds, struct io *io,
-                     struct err *e)
+int alarm_table_open(struct alarm_table **ret_table, struct hold_table *holds,
+                     const struct steady_clock *clock, struct err *e)
 {
     struct alarm_table *t = calloc(1, sizeof *t);
     if (!t)
         return err_set(e, ERR_NOMEM, "make the table of alarms");
     t->holds = holds;
-    t->io = io;
+    t->clock = clock;
     lock_init(&t->lock, LOCK_ALARM);
     *ret_table = t;
     return 0;
@@ -106,9 +106,7 @@ static void ring(void *arg, bool fired)
     if (map_get(&t->alarms, key_of(a)) == a)
         (void)map_remove(&t->alarms, key_of(a)); /* it is `a` */
     lock_drop(&t->lock);
-    if (fired && t->io->now_ms(t->io) < a->at_ms) /* the wall clock was set back */
-        alarm_set(t, a->server, a->lease, group_of(a), topic_of(a));
-    else if (fired)
+    if (fired)
         (void)hold_notify_group(t->holds, group_of(a), topic_of(a)); /* maybe nobody waits */
     free_alarm(a);
 }
@@ -130,7 +128,7 @@ static bool supersede(struct alarm_table *t, struct alarm *a)
 
 static void arm(struct alarm_table *t, struct alarm *a, uint64_t delay_ms)
 {
-    uint64_t mono_ms = t->io->mono_ns(t->io) / 1000000;
+    uint64_t mono_ms = steady_clock_mono_ms(t->clock);
     lock_take(&t->lock);
     bool armed = supersede(t, a);
     if (armed) /* under the lock, so that `ring` finds the field set */
@@ -149,7 +147,7 @@ void alarm_set(struct alarm_table *t, struct rpc_server *server, struct lease *l
     struct alarm *a = new_alarm(t, server, lease, group, topic);
     if (!a)
         return;
-    uint64_t now_ms = t->io->now_ms(t->io);
+    uint64_t now_ms = steady_clock_now_ms(t->clock);
     a->at_ms = at_ms > now_ms + ALARM_FLOOR_MS ? at_ms : now_ms + ALARM_FLOOR_MS;
     arm(t, a, a->at_ms - now_ms);
 }

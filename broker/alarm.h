@@ -8,15 +8,15 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
-#include "base/io.h"
 #include "broker/hold.h"
 #include "broker/lease.h"
 #include "broker/rpc.h"
+#include "broker/steady_clock.h"
 
 struct alarm_table;
 
-int alarm_table_open(struct alarm_table **ret_table, struct hold_table *holds, struct io *io,
-                     struct err *e) MUST_CHECK;
+int alarm_table_open(struct alarm_table **ret_table, struct hold_table *holds,
+                     const struct steady_clock *clock, struct err *e) MUST_CHECK;
 
 /* After the server has stopped: no timer is out. NULL is fine. */
 void alarm_table_close(struct alarm_table *t);

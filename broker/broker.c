@@ -39,7 +39,7 @@ void broker_renew_leases(void *arg)
 {
     struct broker *b = arg;
     struct err e;
-    uint64_t *owners = NULL, now_ms = b->io->now_ms(b->io);
+    uint64_t *owners = NULL, now_ms = steady_clock_now_ms(&b->clock);
     size_t n = 0;
     (void)session_expire(b->sessions, now_ms); /* how many is of no interest */
     if (session_owners(b->sessions, &owners, &n, &e)) {
@@ -179,7 +179,7 @@ static int open_registries(struct broker *b, struct err *e)
     if (!rc)
         rc = foreign_find(b->store, b->config_folder, b->io, log_foreign, /* arg = */ NULL, e);
     if (!rc)
-        rc = alarm_table_open(&b->alarms, b->holds, b->io, e);
+        rc = alarm_table_open(&b->alarms, b->holds, &b->clock, e);
     if (!rc)
         rc = session_table_open(&b->sessions, cfg->max_sessions, cfg->session_expiry_ms, e);
     return rc;
@@ -213,6 +213,7 @@ int broker_start(struct broker **ret_broker, const struct config *cfg, struct io
         return err_set(e, ERR_NOMEM, "make the broker");
     b->cfg = *cfg;
     b->io = io;
+    steady_clock_init(&b->clock, io);
     lock_init(&b->stream_lock, LOCK_STREAM);
     (void)snprintf(b->config_folder, sizeof b->config_folder, "%s/config", cfg->store_root);
     int rc = config_listen(cfg, host, &port, e);

@@ -20,6 +20,7 @@
 #include "broker/rpc.h"
 #include "broker/session.h"
 #include "broker/status.h"
+#include "broker/steady_clock.h"
 #include "broker/topic.h"
 #include "store/store.h"
 
@@ -30,6 +31,7 @@ struct broker {
     /* set before the server starts, then constant */
     struct config cfg;
     struct io *io;
+    struct steady_clock clock; /* what leases, sessions and alarms go by */
     char config_folder[CONFIG_TEXT_BYTES + 16];
     struct receipt_key *receipts;
     struct topic_table *topics;

@@ -111,7 +111,8 @@ static int move(const struct move *m, struct err *e)
                                   .queue_off = m->letter.entry.queue_off,
                                   .nonce = m->letter.entry.nonce,
                                   .until_ms = m->letter.entry.until_ms};
-    (void)lease_ack(m->letter.lease, &handle, m->b->io->now_ms(m->b->io)); /* late: moved twice */
+    (void)lease_ack(m->letter.lease, &handle,
+                    steady_clock_now_ms(&m->b->clock)); /* late: moved twice */
     (void)hold_notify_group(m->b->holds, m->letter.group, m->letter.topic);
     /* relaxed: a statistic */
     atomic_fetch_add_explicit(&m->b->n_dead_letters, 1, memory_order_relaxed);

@@ -263,7 +263,7 @@ void h_send(void *ctx, struct rpc_call *call)
     struct span client_id;
     size_t n_slices = 0;
     const struct span *slices = rpc_request(call, &n_slices);
-    struct send s = {.b = b, .origin = {.peer = rpc_peer(call), .now_ms = handler_now_ms(b)}};
+    struct send s = {.b = b, .origin = {.peer = rpc_peer(call), .now_ms = b->io->now_ms(b->io)}};
     st.code = 0;
     if (handler_client_id(b, call, &client_id, &st) == 0 &&
         survey(slices, n_slices, &s.n, &st, &e) == 0)

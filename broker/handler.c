@@ -199,7 +199,7 @@ void handler_reply(struct rpc_call *call, const ProtobufCMessage *message)
 
 uint64_t handler_now_ms(const struct broker *b)
 {
-    return b->io->now_ms(b->io);
+    return steady_clock_now_ms(&b->clock);
 }
 
 uint64_t handler_mono_ms(const struct broker *b)

@@ -92,7 +92,7 @@ bool handler_send(struct rpc_call *call, const ProtobufCMessage *message);
 void handler_reply(struct rpc_call *call, const ProtobufCMessage *message);
 
 /* Clocks. */
-uint64_t handler_now_ms(const struct broker *b);  /* since the epoch */
+uint64_t handler_now_ms(const struct broker *b);  /* since the epoch, of leases and sessions */
 uint64_t handler_mono_ms(const struct broker *b); /* that of rpc_deadline_ms and timers */
 
 #endif

@@ -41,7 +41,7 @@ void take_ack(struct take *t, const struct taken *m)
 
 void take_give_back(struct broker *b, struct lease *lease, const struct taken *messages, size_t n)
 {
-    uint64_t now_ms = b->io->now_ms(b->io);
+    uint64_t now_ms = steady_clock_now_ms(&b->clock);
     for (size_t i = 0; i < n; i++) /* acked meanwhile: left alone */
         (void)lease_give_back(lease, messages[i].queue_id, &messages[i].entry, 1, now_ms);
 }
@@ -224,7 +224,7 @@ enum take_end take_pass(struct take *t)
     struct pass p = {.t = t, .n_entries_left = PASS_ENTRIES_MAX};
     uint32_t n_queues = t->topic->n_read_queues;
     uint32_t first = lease_turn(t->lease);
-    t->how.now_ms = t->b->io->now_ms(t->b->io);
+    t->how.now_ms = steady_clock_now_ms(&t->b->clock);
     for (uint32_t i = 0; i < n_queues && t->n < t->max && p.n_entries_left > 0; i++)
         take_from(&p, (int32_t)((first % n_queues + i) % n_queues));
     if (p.n_entries_left == 0 && t->n < t->max)

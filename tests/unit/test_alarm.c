@@ -15,6 +15,7 @@ static struct {
     struct rpc_server *server;
     struct hold_table *holds;
     struct lease_table *leases;
+    struct steady_clock clock;
     struct alarm_table *alarms;
     struct lease *lease;
     struct hold_entry entry;
@@ -25,7 +26,7 @@ static struct {
 
 static uint64_t now_ms(void)
 {
-    return io_posix()->now_ms(io_posix());
+    return steady_clock_now_ms(&f.clock);
 }
 
 static void wake(void *arg)
@@ -43,12 +44,13 @@ static void setup(void)
     struct rpc_options opt = {.host = "127.0.0.1"};
     f.folder = tmpdir_make();
     f.woken_ms = 0;
+    steady_clock_init(&f.clock, io_posix());
     lock_init(&f.lock, LOCK_LEAF);
     lock_cond_init(&f.changed);
     ck_assert_int_eq(rpc_server_start(&f.server, &opt, &e), 0);
     ck_assert_int_eq(hold_table_open(&f.holds, 10, 10, &e), 0);
     ck_assert_int_eq(lease_table_open(&f.leases, f.folder, 100, io_posix(), &e), 0);
-    ck_assert_int_eq(alarm_table_open(&f.alarms, f.holds, io_posix(), &e), 0);
+    ck_assert_int_eq(alarm_table_open(&f.alarms, f.holds, &f.clock, &e), 0);
     ck_assert_int_eq(lease_get(f.leases, span_str("G"), span_str("T"), LEASE_PLAIN, &f.lease, &e),
                      0);
     f.entry = (struct hold_entry){.topic = span_str("T"), .group = span_str("G"), .wake = wake};
