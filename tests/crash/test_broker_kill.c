@@ -374,6 +374,17 @@ static void drain(struct client *c, int rounds)
     } while (b.code == CODE(OK) || n_left(c) > 0);
 }
 
+static void read_batch(struct client *c, const struct messaging_batch *b)
+{
+    const V2(Message) *messages[MESSAGING_BATCH_MAX];
+    for (size_t i = 0; i < b->n; i++) {
+        messages[i] = messaging_at(b, i);
+        ledger_read(f.ledger, messages[i]);
+    }
+    if (b->n > 0)
+        messaging_free(messaging_try_ack(c, "T", "V", messages, b->n)); /* makes room for more */
+}
+
 static void read_all(struct client *c)
 {
     struct messaging_batch b;
@@ -381,8 +392,7 @@ static void read_all(struct client *c)
         .topic = "T", .group = "V", .batch = 32, .invisible_ms = 300000, .polling_ms = 100};
     do {
         messaging_receive(c, &r, &b);
-        for (size_t i = 0; i < b.n; i++)
-            ledger_read(f.ledger, messaging_at(&b, i));
+        read_batch(c, &b);
         messaging_batch_free(&b);
         check_ledger(-1);
     } while (b.code == CODE(OK));
