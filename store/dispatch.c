@@ -3,7 +3,11 @@
  * One thread, in log order, so that numbers in a queue come one after the other. Doing a record
  * twice writes nothing the second time. A full disk stops the dispatcher at the record it has, and
  * it tries again; the log goes on, and so do reads of what was dispatched. `dispatched` moves over
- * a record only after its entry is readable, and arrival is told after that. */
+ * a record only after its entry is readable, and arrival is told after that.
+ *
+ * A step follows each wake. Where so much is appended that a wake for each record would cost the
+ * appenders more than the records, steps come after naps instead. A burst, however large a request
+ * it is, does not make a rate: the dispatcher is there for its last record as for its first. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/dispatch.h"
 
@@ -14,7 +18,9 @@
 enum {
     RETRY_MS = 100,
     SYSFLAG_INNER_BATCH = 0x80,
-    BUSY_RECORDS = 64, /* in one step: more are appended than a wake for each would be worth */
+    RATE_NS = 1000000, /* a rate is measured over this time or longer */
+    BUSY_RECORDS = 32, /* in that time */
+    BUSY_IN_A_ROW = 2, /* measurements, to tell a stream from a burst */
 };
 
 void dispatcher_init(struct dispatcher *d, struct commit_log *log, struct consume_queues *queues,
@@ -172,6 +178,21 @@ static void tell_waiters(struct dispatcher *d, int rc, const struct err *e)
     lock_drop(&d->lock);
 }
 
+/* Whether records come so fast that a nap is better than a wake for each. */
+static bool is_busy(struct dispatcher *d, unsigned n)
+{
+    uint64_t now_ns = d->log->io->mono_ns(d->log->io);
+    uint64_t elapsed_ns = now_ns - d->rate_ns;
+    d->n_since += n;
+    if (elapsed_ns >= RATE_NS) {
+        bool is_fast = d->n_since >= elapsed_ns / RATE_NS * BUSY_RECORDS;
+        d->n_busy = is_fast ? d->n_busy + 1 : 0;
+        d->n_since = 0;
+        d->rate_ns = now_ns;
+    }
+    return d->n_busy >= BUSY_IN_A_ROW;
+}
+
 int dispatcher_step(void *arg)
 {
     struct dispatcher *d = arg;
@@ -186,7 +207,7 @@ int dispatcher_step(void *arg)
     tell_waiters(d, rc, &e);
     if (rc < 0)
         return RETRY_MS;
-    return n < BUSY_RECORDS ? WORKER_WHEN_WOKEN : WORKER_NAP;
+    return is_busy(d, n) ? WORKER_NAP : WORKER_WHEN_WOKEN;
 }
 
 int dispatcher_wait(struct dispatcher *d, uint64_t log_off, struct err *e)

@@ -19,6 +19,9 @@ struct dispatcher {
     /* dispatcher only */
     struct mapped_file *file;   /* read from; pinned; may be NULL */
     struct consume_queue *last; /* of the record before; a reference; may be NULL */
+    uint64_t rate_ns;           /* when the rate was measured last */
+    unsigned n_since;           /* records since */
+    unsigned n_busy;            /* measurements in a row that said that much is appended */
     struct lock lock;           /* LOCK_LEAF */
     pthread_cond_t moved;
     /* guarded by lock */

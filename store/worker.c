@@ -3,6 +3,7 @@
 #include "store/worker.h"
 
 #include <signal.h>
+#include <time.h>
 
 void worker_init(struct worker *w, worker_step_fn step, void *arg)
 {
@@ -11,7 +12,13 @@ void worker_init(struct worker *w, worker_step_fn step, void *arg)
     lock_cond_init(&w->cond);
 }
 
-enum { NAP_MS = 1 };
+enum { NAP_NS = 200000 }; /* and the kernel's slack of 50 us */
+
+static void nap(void)
+{
+    const struct timespec length = {.tv_nsec = NAP_NS};
+    (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &length, /* rem = */ NULL); /* shorter is fine */
+}
 
 /* Sleeps until woken, at most for `delay_ms`. Locks: holds w->lock. */
 static void sleep_for(struct worker *w, int delay_ms)
@@ -25,10 +32,10 @@ static void sleep_for(struct worker *w, int delay_ms)
 /* Sleeps as long as the step said; false when the worker is to end. */
 static bool rest(struct worker *w, int delay_ms)
 {
+    if (delay_ms == WORKER_NAP)
+        nap(); /* not marked asleep, and too short for a stop to end it */
     lock_take(&w->lock);
-    if (!w->stopping && delay_ms == WORKER_NAP)
-        lock_wait(&w->lock, &w->cond, NAP_MS); /* not marked asleep: only a stop ends it */
-    else if (!w->stopping && delay_ms != WORKER_AT_ONCE)
+    if (!w->stopping && delay_ms != WORKER_AT_ONCE && delay_ms != WORKER_NAP)
         sleep_for(w, delay_ms);
     bool go_on = !w->stopping;
     lock_drop(&w->lock);

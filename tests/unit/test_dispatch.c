@@ -33,13 +33,44 @@ START_TEST(a_step_dispatches_all_that_is_published)
 }
 END_TEST
 
+static uint64_t now_ns;
+
+static uint64_t fake_mono_ns(struct io *io)
+{
+    (void)io;
+    return now_ns;
+}
+
+/* Appends `n` records, and makes the step that comes `after_us` later. */
+static int step_after(unsigned after_us, int n)
+{
+    f.fault.io.mono_ns = fake_mono_ns;
+    now_ns += (uint64_t)after_us * 1000;
+    for (int i = 0; i < n; i++)
+        (void)log_fixture_append(&f, 10);
+    int rest = dispatcher_step(&f.dispatcher);
+    ck_assert_uint_eq(f.dispatcher.dispatched, commit_log_published(&f.log));
+    return rest;
+}
+
 START_TEST(the_dispatcher_naps_while_much_is_appended)
 {
-    for (int i = 0; i < 100; i++)
-        (void)log_fixture_append(&f, 10);
-    ck_assert_int_eq(dispatcher_step(&f.dispatcher), WORKER_NAP);
-    ck_assert_uint_eq(f.dispatcher.dispatched, commit_log_published(&f.log));
-    ck_assert_int_eq(dispatcher_step(&f.dispatcher), WORKER_WHEN_WOKEN);
+    (void)step_after(1000, 0);
+    ck_assert_int_eq(step_after(1000, 40), WORKER_WHEN_WOKEN);
+    ck_assert_int_eq(step_after(1000, 40), WORKER_NAP);
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_eq(step_after(250, 10), WORKER_NAP);
+    ck_assert_int_eq(step_after(1000, 2), WORKER_WHEN_WOKEN);
+}
+END_TEST
+
+START_TEST(the_dispatcher_does_not_nap_after_a_large_request)
+{
+    for (int i = 0; i < 5; i++) {
+        ck_assert_int_eq(step_after(12000, 1), WORKER_WHEN_WOKEN);
+        ck_assert_int_eq(step_after(30, 31), WORKER_WHEN_WOKEN);
+        ck_assert_int_eq(step_after(30, 32), WORKER_WHEN_WOKEN);
+    }
 }
 END_TEST
 
@@ -77,6 +108,7 @@ static Suite *make_suite(void)
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, a_step_dispatches_all_that_is_published);
     tcase_add_test(tc, the_dispatcher_naps_while_much_is_appended);
+    tcase_add_test(tc, the_dispatcher_does_not_nap_after_a_large_request);
     tcase_add_test(tc, a_full_disk_stops_the_dispatcher_until_there_is_room);
     tcase_add_test(tc, a_record_damaged_before_its_dispatch_does_not_hide_the_next);
     suite_add_tcase(s, tc);
