@@ -129,10 +129,9 @@ START_TEST(a_configuration_file_must_name_the_store_when_the_command_line_does_n
     const char *const args[] = {"-c", path, "--listen", "127.0.0.1:0", NULL};
     run(2, args);
     expect_one_line("storePathRootDir");
-    free(path);
     put_file(".", "file", "x");
     (void)snprintf(text, sizeof text, "storePathRootDir=%s/file\n", f.store);
-    path = write_conf(text);
+    free(write_conf(text)); /* the same path */
     run(1, args);
     expect_one_line("/file");
     free(path);
