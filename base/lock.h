@@ -7,25 +7,23 @@
 
 /* Take only a higher rank than any you hold; a debug build aborts otherwise. */
 enum lock_rank {
-    LOCK_RECEIVE = 5,   /* broker: one receive, over a whole step of it */
-    LOCK_SESSION = 10,  /* broker: the session table */
-    LOCK_STATE = 15,    /* broker: a registry's file is being changed and written */
-    LOCK_TOPIC = 20,    /* broker: the topic registry */
-    LOCK_GROUP = 30,    /* broker: the group registry */
-    LOCK_ALARM = 32,    /* broker: when messages become visible again */
-    LOCK_LEASES = 35,   /* broker: the table of leases */
-    LOCK_LEASE = 40,    /* broker: leases of one group and topic */
-    LOCK_HOLD = 50,     /* broker: parked receives */
-    LOCK_STREAM = 55,   /* broker: the open telemetry streams */
-    LOCK_CALL = 60,     /* broker: one call's queue of outgoing messages */
-    LOCK_ACCEPT = 65,   /* broker: the connection table */
-    LOCK_DISPATCH = 70, /* store: the dispatcher's step */
-    LOCK_QUEUES = 75,   /* store: the table of consume queues */
-    LOCK_QUEUE = 80,    /* store: one consume queue */
-    LOCK_APPEND = 85,   /* store: the append path */
-    LOCK_FLUSH = 88,    /* store: the flusher's state */
-    LOCK_FILES = 90,    /* store: the ordered files of one log */
-    LOCK_LEAF = 100,    /* nothing else is taken under it */
+    LOCK_RECEIVE = 5,  /* broker: one receive, over a whole step of it */
+    LOCK_SESSION = 10, /* broker: the session table */
+    LOCK_STATE = 15,   /* broker: a registry's file is being changed and written */
+    LOCK_TOPIC = 20,   /* broker: the topic registry */
+    LOCK_GROUP = 30,   /* broker: the group registry */
+    LOCK_ALARM = 32,   /* broker: when messages become visible again */
+    LOCK_LEASES = 35,  /* broker: the table of leases */
+    LOCK_LEASE = 40,   /* broker: leases of one group and topic */
+    LOCK_HOLD = 50,    /* broker: parked receives */
+    LOCK_STREAM = 55,  /* broker: the open telemetry streams */
+    LOCK_CALL = 60,    /* broker: one call's queue of outgoing messages */
+    LOCK_ACCEPT = 65,  /* broker: the connection table */
+    LOCK_QUEUES = 75,  /* store: the table of consume queues */
+    LOCK_QUEUE = 80,   /* store: one consume queue */
+    LOCK_APPEND = 85,  /* store: the append path */
+    LOCK_FILES = 90,   /* store: the ordered files of one log */
+    LOCK_LEAF = 100,   /* nothing else is taken under it */
 };
 
 struct lock {

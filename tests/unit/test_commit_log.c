@@ -106,6 +106,7 @@ static void *append_one(void *arg)
     return NULL;
 }
 
+/* I7 */
 START_TEST(who_finds_no_file_waits_for_it_outside_the_lock)
 {
     pthread_t thread;

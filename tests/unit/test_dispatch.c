@@ -95,7 +95,7 @@ START_TEST(a_record_damaged_before_its_dispatch_does_not_hide_the_next)
     f.log.active->base[bad.log_off + FORMAT_AT_MAGIC] ^= 1;
     (void)dispatcher_step(&f.dispatcher);
     struct consume_queue *q = consume_queues_get(&f.queues, span_str("T"), 0);
-    ck_assert_uint_eq(q->end_off, 3); /* a hole, and the third */
+    ck_assert_uint_eq(q->end_off, 3); /* a hole, and the third (I6) */
     ck_assert_uint_eq(f.dispatcher.n_damaged, 1);
     consume_queue_unref(q);
 }

@@ -239,7 +239,7 @@ START_TEST(a_file_cut_by_somebody_else_does_not_end_the_process)
     ck_assert(!store_body_check(&slice.rec, /* ret_crc = */ NULL)); /* zeros from byte 4096 on */
     store_unpin(slice.pin);
     store_stats(f.store, &st);
-    ck_assert_uint_eq(st.n_bad_files, 1);
+    ck_assert_uint_eq(st.n_bad_files, 1);                    /* I4 */
     ck_assert_int_eq(truncate(path, FIXTURE_FILE_BYTES), 0); /* so that it opens in tear_down */
     free(path);
 }
@@ -294,7 +294,7 @@ START_TEST(readers_see_whole_records_in_order_while_many_append)
     for (int i = 0; i < N_APPENDERS; i++)
         ck_assert_int_eq(pthread_join(appenders[i], NULL), 0);
     ck_assert_int_eq(pthread_join(reader, NULL), 0);
-    ck_assert_uint_eq(n_read, 2 * N_EACH);
+    ck_assert_uint_eq(n_read, 2 * N_EACH); /* I2 */
     struct store_stats st;
     store_stats(f.store, &st);
     ck_assert_uint_le(st.checkpoint, st.flushed); /* I1 */
