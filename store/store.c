@@ -294,7 +294,7 @@ int store_append(struct store *s, const struct store_message *m, struct store_ap
     if (consume_queues_is_batch(&s->queues, m->topic))
         return err_set(e, ERR_UNSUPPORTED, "append to '%.*s': its queues are batch queues",
                        (int)m->topic.len, (const char *)m->topic.ptr);
-    struct consume_queue *q;
+    struct consume_queue *q = NULL;
     int rc = flusher_wait(&s->flusher, e);
     if (rc == 0)
         rc = consume_queues_get_or_make(&s->queues, m->topic, m->queue_id, &q, e);
