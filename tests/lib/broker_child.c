@@ -11,19 +11,41 @@
 #include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { ARGS_MAX = 32, WAIT_MS = 60000 };
+enum { ARGS_MAX = 32, WAIT_MS = 60000, RUNNING_MAX = 8 };
 
 extern char **environ;
 
 static const char *program;
 
+/* Brokers that run: a test that fails leaves them behind. Changed by the main thread only. */
+static pid_t running[RUNNING_MAX];
+
+static void kill_running(void)
+{
+    for (int i = 0; i < RUNNING_MAX; i++)
+        if (running[i] > 0)
+            (void)kill(running[i], SIGKILL); /* at the worst it ended just now */
+}
+
+/* `from` becomes `to`; 0 is a free place. */
+static void replace_running(pid_t from, pid_t to)
+{
+    for (int i = 0; i < RUNNING_MAX; i++)
+        if (running[i] == from) {
+            running[i] = to;
+            return;
+        }
+}
+
 void broker_child_use(const char *sluiced)
 {
     program = sluiced;
+    (void)atexit(kill_running); /* without it only failed tests leave more behind */
 }
 
 /* ---- processes ---- */
@@ -91,6 +113,7 @@ void broker_child_begin(struct broker_child *child, const char *store, const cha
     make_pipe(ends);
     child->pid = spawn(all, ends[1], /* err = */ -1);
     (void)close(ends[1]);
+    replace_running(0, child->pid);
     child->out = ends[0];
 }
 
@@ -104,6 +127,7 @@ void broker_child_start(struct broker_child *child, const char *store, const cha
 
 static void forget(struct broker_child *child)
 {
+    replace_running(child->pid, 0);
     (void)close(child->out);
     *child = (struct broker_child){.out = -1};
 }
