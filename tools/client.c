@@ -14,6 +14,7 @@
 #include <grpc/support/log.h>
 #include <grpc/support/time.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,10 +133,11 @@ static void set_metadata(struct client *c)
 
 static void make_id(char *buf, size_t len)
 {
-    static unsigned n_made;
+    static _Atomic unsigned n_made; /* relaxed: it orders nothing, numbers only differ */
     char host[64] = "localhost";
     (void)gethostname(host, sizeof host - 1);
-    (void)snprintf(buf, len, "%s@%ld@%u@sluice", host, (long)getpid(), n_made++);
+    (void)snprintf(buf, len, "%s@%ld@%u@sluice", host, (long)getpid(),
+                   atomic_fetch_add_explicit(&n_made, 1, memory_order_relaxed));
 }
 
 static void drop_log(gpr_log_func_args *args)
