@@ -91,7 +91,8 @@ static void leave(struct ledger *l)
 /* ---- faults ---- */
 
 /* False, for the caller to return. */
-static bool note(struct ledger *l, const char *fmt, va_list args)
+static bool __attribute__((format(printf, 2, 0)))
+note(struct ledger *l, const char *fmt, va_list args)
 {
     if (!l->fault[0])
         (void)vsnprintf(l->fault, sizeof l->fault, fmt, args);
