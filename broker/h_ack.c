@@ -23,13 +23,15 @@ static int find_target(struct broker *b, struct span group, struct span topic, s
                        struct status *st)
 {
     struct group_info info;
+    struct topic_info topic_info;
     struct target t = {.b = b, .group = group, .topic = topic, .now_ms = handler_now_ms(b)};
     int rc = bounds_check_topic(topic, st);
     if (!rc)
         rc = bounds_check_group(group, st);
     if (rc)
         return rc;
-    if (group_get(b->groups, group, &info)) { /* else every handle is invalid */
+    /* Else every handle is invalid, and nothing is kept of names that nobody made. */
+    if (topic_get(b->topics, topic, &topic_info) && group_get(b->groups, group, &info)) {
         t.is_fifo = info.fifo;
         rc = handler_lease(b, &info, topic, &t.lease, st);
     }
