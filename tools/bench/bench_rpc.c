@@ -4,8 +4,6 @@
  * The answers are recorded from the broker first. Then both take turns, with one load generator;
  * the medians are compared. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <errno.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +17,7 @@
 #include "tools/bench/rpc_run.h"
 #include "tools/bench/rpc_servers.h"
 #include "tools/bench/rpc_wire.h"
+#include "tools/bench/scratch.h"
 #include "tools/command.h"
 
 enum {
@@ -42,7 +41,7 @@ struct rpc_bench {
     uint64_t in_flight;
     bool smoke;
 
-    char folder[512];
+    char folder[SCRATCH_PATH_BYTES];
     char topic[64];
     struct bench_server own; /* the broker we started */
     struct bench_server null_server;
@@ -57,33 +56,14 @@ struct rpc_bench {
     double receives[RUNS_MAX], null_receives[RUNS_MAX];
 };
 
-/* ---- scratch ---- */
-
-static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *at)
-{
-    (void)st;
-    (void)kind;
-    (void)at;
-    return remove(path);
-}
-
-static void remove_tree(const char *path)
-{
-    enum { MAX_OPEN_FOLDERS = 8 };
-    (void)nftw(path, remove_entry, MAX_OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS);
-}
-
 static int start_servers(struct rpc_bench *b, struct err *e)
 {
     int rc = bench_fork_null(&b->null_server, e);
     if (rc < 0 || b->broker.endpoint)
         return rc;
-    (void)snprintf(b->folder, sizeof b->folder, "%.480s/sluice-bench.XXXXXX", b->base);
-    if (!mkdtemp(b->folder)) {
-        rc = err_sys(e, errno, "make a scratch folder in '%s'", b->base);
-        b->folder[0] = '\0';
+    rc = scratch_make(b->folder, b->base, e);
+    if (rc < 0)
         return rc;
-    }
     rc = bench_start_broker(&b->own, b->folder, e);
     b->broker.endpoint = b->own.endpoint;
     return rc;
@@ -287,8 +267,7 @@ static void clean_up(struct rpc_bench *b)
     client_close(b->client);
     bench_stop(&b->null_server);
     bench_stop(&b->own);
-    if (b->folder[0])
-        remove_tree(b->folder);
+    scratch_remove(b->folder);
     for (int i = 0; i < RUN_REQUESTS; i++)
         free((void *)b->publish.requests[i].ptr);
     free((void *)b->publish_reply.ptr);

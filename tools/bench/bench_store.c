@@ -5,19 +5,17 @@
  * stands. Both run in turns, on the same folder, with the same bodies; the medians are compared. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/crc32.h"
 #include "base/io.h"
 #include "store/store.h"
 #include "tools/bench/bench.h"
+#include "tools/bench/scratch.h"
 #include "tools/command.h"
 #include "tools/options.h"
 
@@ -47,7 +45,7 @@ struct bench {
     uint64_t n_bytes; /* of bodies in one run */
     uint64_t n_runs;
     bool smoke;
-    char folder[512]; /* scratch, removed at the end */
+    char folder[SCRATCH_PATH_BYTES]; /* scratch, removed at the end */
     uint8_t *bodies;
     uint64_t n_messages;
     uint32_t record_bytes;                      /* of one record, learnt from the first append */
@@ -66,28 +64,11 @@ static double rate_of(const struct bench *b, uint64_t elapsed_ns)
 
 /* ---- scratch ---- */
 
-static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *at)
-{
-    (void)st;
-    (void)kind;
-    (void)at;
-    return remove(path);
-}
-
-static void remove_tree(const char *path)
-{
-    enum { MAX_OPEN_FOLDERS = 8 };
-    (void)nftw(path, remove_entry, MAX_OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS);
-}
-
 static int make_scratch(struct bench *b, struct err *e)
 {
-    (void)snprintf(b->folder, sizeof b->folder, "%.480s/sluice-bench.XXXXXX", b->base);
-    if (!mkdtemp(b->folder)) {
-        int rc = err_sys(e, errno, "make a scratch folder in '%s'", b->base);
-        b->folder[0] = '\0';
+    int rc = scratch_make(b->folder, b->base, e);
+    if (rc < 0)
         return rc;
-    }
     b->bodies = malloc((size_t)N_BODIES * BODY_BYTES);
     if (!b->bodies)
         return err_set(e, ERR_NOMEM, "make bodies");
@@ -135,7 +116,7 @@ static int run_append(struct bench *b, double *ret_rate, struct err *e)
     rc = append_all(b, s, &elapsed_ns, e);
     struct err close_error;
     int close_rc = store_close(s, rc < 0 ? &close_error : e);
-    remove_tree(root);
+    scratch_remove(root);
     if (rc == 0)
         rc = close_rc;
     if (rc < 0)
@@ -283,8 +264,7 @@ static int run(struct bench *b, struct err *e)
         rc = run_all(b, e);
     if (rc == 0)
         rc = report(b, e);
-    if (b->folder[0])
-        remove_tree(b->folder);
+    scratch_remove(b->folder);
     free(b->bodies);
     return rc;
 }
