@@ -39,9 +39,9 @@ static size_t decode_utf8(const uint8_t *s, size_t len, uint32_t *ret_point)
     return need;
 }
 
-int32_t jhash(struct span utf8)
+int32_t jhash_more(int32_t before, struct span utf8)
 {
-    uint32_t h = 0;
+    uint32_t h = (uint32_t)before;
     for (size_t i = 0; i < utf8.len;) {
         uint32_t point;
         i += decode_utf8(utf8.ptr + i, utf8.len - i, &point);
@@ -52,4 +52,9 @@ int32_t jhash(struct span utf8)
         h = 31 * h + point;
     }
     return (int32_t)h;
+}
+
+int32_t jhash(struct span utf8)
+{
+    return jhash_more(0, utf8);
 }

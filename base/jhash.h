@@ -11,4 +11,8 @@
  * bytes count as U+FFFD, as Java's decoder has it. */
 int32_t jhash(struct span utf8);
 
+/* The hash of a text that goes on with `utf8` behind what hashed to `h`; no character may lie on
+ * the seam. */
+int32_t jhash_more(int32_t h, struct span utf8);
+
 #endif

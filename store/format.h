@@ -111,6 +111,35 @@ enum {
 static_assert(STORE_QUEUE_ENTRY_BYTES == FORMAT_ENTRY_AT_TAG_CODE + 8, "20 bytes (3.1)");
 static_assert(FORMAT_QUEUE_FILE_BYTES % STORE_QUEUE_ENTRY_BYTES == 0, "whole entries (1.1)");
 
+/* ---- a file of the key index (4; what 5.5 adds: 17.4) ----
+ *
+ * offset  size field
+ *  0       8    begin_ms: store time of the first item's record
+ *  8       8    end_ms: of the last item's
+ * 16       8    begin_log_off: position of the first item's record
+ * 24       8    end_log_off: of the last item's
+ * 32       4    slots in use
+ * 36       4    number of the next item; the first is 1
+ * 40       4 s  slots: number of the newest item of the chain, or 0
+ * 40+4s   20 n  items: i32 hash, i64 log_off, i32 seconds after begin_ms, i32 previous in the chain
+ */
+enum {
+    FORMAT_INDEX_AT_BEGIN_MS = 0,
+    FORMAT_INDEX_AT_END_MS = 8,
+    FORMAT_INDEX_AT_BEGIN_OFF = 16,
+    FORMAT_INDEX_AT_END_OFF = 24,
+    FORMAT_INDEX_AT_N_USED = 32,
+    FORMAT_INDEX_AT_N_NEXT = 36,
+    FORMAT_ITEM_AT_HASH = 0,
+    FORMAT_ITEM_AT_LOG_OFF = 4,
+    FORMAT_ITEM_AT_SECONDS = 12,
+    FORMAT_ITEM_AT_PREV = 16,
+    FORMAT_INDEX_NAME_DIGITS = 17, /* yyyyMMddHHmmssSSS, local time (1.1) */
+};
+
+static_assert(STORE_INDEX_HEADER_BYTES == FORMAT_INDEX_AT_N_NEXT + 4, "40 bytes (4)");
+static_assert(STORE_INDEX_ITEM_BYTES == FORMAT_ITEM_AT_PREV + 4, "20 bytes (4)");
+
 /* ---- the checkpoint (5.1; the sixth field: 17.1); the rest of the 4096 bytes is zero ---- */
 enum {
     FORMAT_CHECKPOINT_AT_LOG_MS = 0,
@@ -128,6 +157,7 @@ enum {
 /* ---- names under the root (1.1) ---- */
 #define FORMAT_DIR_LOG "commitlog"
 #define FORMAT_DIR_QUEUES "consumequeue"
+#define FORMAT_DIR_INDEX "index"
 #define FORMAT_FILE_CHECKPOINT "checkpoint"
 #define FORMAT_FILE_ABORT "abort"
 #define FORMAT_FILE_LOCK "lock"

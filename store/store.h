@@ -336,6 +336,50 @@ struct store_queue_entry {
 bool store_queue_entry_decode(const uint8_t bytes[STORE_QUEUE_ENTRY_BYTES],
                               struct store_queue_entry *ret);
 
+enum {
+    STORE_INDEX_HEADER_BYTES = 40,
+    STORE_INDEX_SLOT_BYTES = 4,
+    STORE_INDEX_ITEM_BYTES = 20,
+    STORE_INDEX_SLOTS = 5000000,  /* maxHashSlotNum's default */
+    STORE_INDEX_ITEMS = 20000000, /* maxIndexNum's default */
+};
+
+/* A file of the key index: this header, slots, items (rocketmq-store 4). A slot holds the number of
+ * the newest item of its chain, 0 for none, as a big-endian 32-bit number. */
+struct store_index_header {
+    uint64_t begin_ms, end_ms; /* store times of the records of its first and last item */
+    uint64_t begin_log_off, end_log_off;
+    uint32_t n_used_slots;
+    uint32_t n_next; /* number of the next item: there are 1 to n_next - 1, none is 0 */
+};
+
+/* False when a field is negative or the end lies before the beginning. A count below 1 reads as 1.
+ */
+bool store_index_header_decode(const uint8_t bytes[STORE_INDEX_HEADER_BYTES],
+                               struct store_index_header *ret);
+
+/* One key of one record. */
+struct store_index_item {
+    uint32_t hash; /* of `topic#key`; its slot is that modulo the number of slots */
+    uint64_t log_off;
+    uint32_t seconds; /* stored so long after begin_ms, rounded down */
+    uint32_t prev;    /* number of the item before it in the chain; 0: none */
+};
+
+/* False when a field is negative. */
+bool store_index_item_decode(const uint8_t bytes[STORE_INDEX_ITEM_BYTES],
+                             struct store_index_item *ret);
+
+/* How many item places a file of `file_bytes` has behind `n_slots` slots, number 0 among them; 0
+ * when that is not the length of such a file. Item n is at store_index_item_at(n_slots, n). */
+uint32_t store_index_items(uint64_t file_bytes, uint32_t n_slots);
+
+static inline uint64_t store_index_item_at(uint32_t n_slots, uint32_t n)
+{
+    return STORE_INDEX_HEADER_BYTES + (uint64_t)n_slots * STORE_INDEX_SLOT_BYTES +
+           (uint64_t)n * STORE_INDEX_ITEM_BYTES;
+}
+
 /* The checkpoint file's fields (rocketmq-store 5.1 and 17.1). */
 struct store_checkpoint {
     uint64_t log_ms, queue_ms, index_ms;

@@ -33,6 +33,13 @@ START_TEST(empty_text_hashes_to_zero)
 }
 END_TEST
 
+START_TEST(a_text_can_be_hashed_piece_by_piece)
+{
+    int32_t h = jhash_more(hash_of("TopicTest"), span_str("#"));
+    ck_assert_int_eq(jhash_more(h, span_str("key1")), hash_of("TopicTest#key1"));
+}
+END_TEST
+
 START_TEST(two_texts_may_share_one_hash)
 {
     ck_assert_int_eq(hash_of("Aa"), hash_of("BB"));
@@ -93,6 +100,7 @@ int main(void)
     TCase *tc = tcase_create("jhash");
     tcase_add_test(tc, known_tags_have_the_hashes_rocketmq_stores);
     tcase_add_test(tc, empty_text_hashes_to_zero);
+    tcase_add_test(tc, a_text_can_be_hashed_piece_by_piece);
     tcase_add_test(tc, two_texts_may_share_one_hash);
     tcase_add_test(tc, wide_characters_count_as_utf16_units);
     tcase_add_loop_test(tc, malformed_bytes_count_as_the_replacement_character, 0,
