@@ -109,24 +109,42 @@ START_TEST(only_the_code_ok_is_ok)
 }
 END_TEST
 
-START_TEST(a_publish_is_one_message_with_tag_and_key)
+static Apache__Rocketmq__V2__SendMessageRequest *make_publish(size_t n)
 {
     struct err e;
     struct span request;
     struct message_id_maker ids;
     message_id_init(&ids);
-    ck_assert_int_eq(rpc_wire_publish(&ids, "a-topic", 3, span_str("body"), &request, &e), 0);
+    const struct rpc_wire_publish p = {
+        .ids = &ids, .topic = "a-topic", .n = n, .body = span_str("body")};
+    ck_assert_int_eq(rpc_wire_publish(&p, 3, &request, &e), 0);
     Apache__Rocketmq__V2__SendMessageRequest *r =
         apache__rocketmq__v2__send_message_request__unpack(NULL, request.len, request.ptr);
     ck_assert_ptr_nonnull(r);
-    ck_assert_uint_eq(r->n_messages, 1);
+    ck_assert_uint_eq(r->n_messages, n);
+    free((void *)request.ptr);
+    return r;
+}
+
+START_TEST(a_published_message_has_topic_tag_key_and_queue)
+{
+    Apache__Rocketmq__V2__SendMessageRequest *r = make_publish(1);
     ck_assert_str_eq(r->messages[0]->topic->name, "a-topic");
     ck_assert_str_eq(r->messages[0]->system_properties->tag, "TagA");
     ck_assert_uint_eq(r->messages[0]->system_properties->n_keys, 1);
     ck_assert_int_eq(r->messages[0]->system_properties->queue_id, 3);
     ck_assert_uint_eq(r->messages[0]->body.len, 4);
     apache__rocketmq__v2__send_message_request__free_unpacked(r, NULL);
-    free((void *)request.ptr);
+}
+END_TEST
+
+START_TEST(each_message_of_a_request_has_an_id_of_its_own)
+{
+    Apache__Rocketmq__V2__SendMessageRequest *r = make_publish(WIRE_BATCH);
+    for (size_t i = 1; i < WIRE_BATCH; i++)
+        ck_assert_str_ne(r->messages[i]->system_properties->message_id,
+                         r->messages[i - 1]->system_properties->message_id);
+    apache__rocketmq__v2__send_message_request__free_unpacked(r, NULL);
 }
 END_TEST
 
@@ -140,7 +158,8 @@ static Suite *rpc_wire_suite(void)
     tcase_add_test(tc, a_delivery_gives_its_id_and_handle);
     tcase_add_test(tc, a_status_is_no_message);
     tcase_add_test(tc, only_the_code_ok_is_ok);
-    tcase_add_test(tc, a_publish_is_one_message_with_tag_and_key);
+    tcase_add_test(tc, a_published_message_has_topic_tag_key_and_queue);
+    tcase_add_test(tc, each_message_of_a_request_has_an_id_of_its_own);
     return suite;
 }
 

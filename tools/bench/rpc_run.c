@@ -11,19 +11,21 @@
 #include "tools/bench/rpc_wire.h"
 
 enum { POLL_MS = 100 };
-#define NS_PER_S 1e9
+#define NS_PER_MS UINT64_C(1000000)
 #define STALL_NS (UINT64_C(30) * 1000000000)
 
-int run_target_open(struct run_target *ret_target, const char *endpoint, struct err *e)
+int run_target_open(struct run_target *ret_target, const char *endpoint, enum run_kind kind,
+                    struct err *e)
 {
     struct run_target t = {0};
     int rc = load_open(&t.load, endpoint, e);
     if (rc < 0)
         return rc;
     t.publish = load_path(t.load, PROTO_SEND_MESSAGE);
+    t.publish_batch = load_path(t.load, kind == RUN_NULL ? RUN_NULL_BATCH : PROTO_SEND_MESSAGE);
     t.receive = load_path(t.load, PROTO_RECEIVE_MESSAGE);
     t.ack = load_path(t.load, PROTO_ACK_MESSAGE);
-    if (!t.publish || !t.receive || !t.ack) {
+    if (!t.publish || !t.publish_batch || !t.receive || !t.ack) {
         load_close(t.load);
         return err_set(e, ERR_NOMEM, "prepare calls");
     }
@@ -70,9 +72,36 @@ static int drive(struct load *l, const uint64_t *progress, struct err *e)
 
 /* ---- publish ---- */
 
+int run_requests_make(struct run_requests *ret, const char *topic, size_t n_each, size_t body_bytes,
+                      struct err *e)
+{
+    struct message_id_maker ids;
+    uint8_t *body = malloc(body_bytes);
+    if (!body)
+        return err_set(e, ERR_NOMEM, "make a body");
+    message_id_init(&ids);
+    memset(body, 'b', body_bytes);
+    ret->n_each = n_each;
+    const struct rpc_wire_publish p = {
+        .ids = &ids, .topic = topic, .n = n_each, .body = span_of(body, body_bytes)};
+    int rc = 0;
+    for (int i = 0; i < RUN_REQUESTS && rc == 0; i++)
+        rc = rpc_wire_publish(&p, i % RUN_QUEUES, &ret->spans[i], e);
+    free(body);
+    return rc;
+}
+
+void run_requests_free(struct run_requests *r)
+{
+    for (int i = 0; i < RUN_REQUESTS; i++)
+        free((void *)r->spans[i].ptr);
+    *r = (struct run_requests){0};
+}
+
 struct publishing {
     struct run_target *target;
     const struct run_publish *p;
+    uint64_t end_ns; /* 0: no limit */
     uint64_t n_started;
     uint64_t n_done;
     bool is_reply_ok; /* of the call whose end is reported next */
@@ -80,6 +109,12 @@ struct publishing {
 };
 
 static void start_publish(struct publishing *run);
+
+static bool is_over(const struct publishing *run)
+{
+    return run->error.code < 0 || (run->p->n_requests && run->n_started >= run->p->n_requests) ||
+           (run->end_ns && now_ns() >= run->end_ns);
+}
 
 static void on_publish_reply(void *arg, struct span message)
 {
@@ -98,15 +133,15 @@ static void on_published(void *arg, int status)
         (void)err_set(&run->error, ERR_FAILED, "a publish was refused (gRPC status %d)", status);
     run->is_reply_ok = false;
     run->n_done++;
-    if (run->n_started < run->p->n_messages && run->error.code == 0)
+    if (!is_over(run))
         start_publish(run);
 }
 
 static void start_publish(struct publishing *run)
 {
     const struct load_call call = {
-        .path = run->target->publish,
-        .request = run->p->requests[run->n_started % RUN_REQUESTS],
+        .path = run->p->requests->n_each > 1 ? run->target->publish_batch : run->target->publish,
+        .request = run->p->requests->spans[run->n_started % RUN_REQUESTS],
         .on_message = on_publish_reply,
         .on_done = on_published,
         .arg = run,
@@ -117,11 +152,12 @@ static void start_publish(struct publishing *run)
         run->error = e;
 }
 
-int run_publish(struct run_target *t, const struct run_publish *p, double *ret_rate, struct err *e)
+int run_publish(struct run_target *t, const struct run_publish *p, uint64_t *ret_n_messages,
+                struct err *e)
 {
-    struct publishing run = {.target = t, .p = p};
-    uint64_t begun = now_ns();
-    for (size_t i = 0; i < p->in_flight && run.n_started < p->n_messages; i++)
+    struct publishing run = {
+        .target = t, .p = p, .end_ns = p->run_ms ? now_ns() + p->run_ms * NS_PER_MS : 0};
+    for (size_t i = 0; i < p->in_flight && !is_over(&run); i++)
         start_publish(&run);
     int rc = drive(t->load, &run.n_done, e);
     if (rc < 0)
@@ -130,7 +166,7 @@ int run_publish(struct run_target *t, const struct run_publish *p, double *ret_r
         *e = run.error;
         return e->code;
     }
-    *ret_rate = (double)run.n_done * NS_PER_S / (double)(now_ns() - begun);
+    *ret_n_messages = run.n_done * p->requests->n_each;
     return 0;
 }
 
@@ -259,23 +295,22 @@ static void free_loops(struct receiving *run, size_t n)
     free(run->loops);
 }
 
-int run_receive(struct run_target *t, const struct run_receive *r, double *ret_rate, struct err *e)
+int run_receive(struct run_target *t, const struct run_receive *r, uint64_t *ret_n_messages,
+                struct err *e)
 {
     struct receiving run = {.target = t, .r = r};
     size_t n = r->capture ? 1 : RUN_QUEUES;
     int rc = make_loops(&run, n, e);
-    uint64_t begun = now_ns();
     for (size_t i = 0; i < n && rc == 0; i++)
         start_receive(&run.loops[i]);
     if (rc == 0)
         rc = drive(t->load, &run.n_events, e);
-    uint64_t elapsed_ns = now_ns() - begun;
     if (rc == 0 && run.error.code < 0) {
         *e = run.error;
         rc = e->code;
     }
     if (rc == 0)
-        *ret_rate = (double)run.n_acked * NS_PER_S / (double)elapsed_ns;
+        *ret_n_messages = run.n_acked;
     if (load_n_running(t->load) == 0) /* else the calls still use them */
         free_loops(&run, n);
     return rc;

@@ -9,29 +9,47 @@
 #include "base/bytes.h"
 #include "base/err.h"
 
-enum { RUN_QUEUES = 8, RUN_REQUESTS = 1024 };
+enum { RUN_QUEUES = 8, RUN_REQUESTS = 512 };
+
+/* The null server tells by the path how many messages a request has. */
+#define RUN_NULL_BATCH "/null/SendBatch"
+
+enum run_kind { RUN_BROKER, RUN_NULL };
 
 /* One server and the paths called on it. */
 struct run_target {
     struct load *load;
     struct load_path *publish;
+    struct load_path *publish_batch;
     struct load_path *receive;
     struct load_path *ack;
 };
 
-int run_target_open(struct run_target *ret_target, const char *endpoint, struct err *e) MUST_CHECK;
+int run_target_open(struct run_target *ret_target, const char *endpoint, enum run_kind kind,
+                    struct err *e) MUST_CHECK;
 void run_target_close(struct run_target *t); /* a zeroed one is fine */
 
 /* Requests made beforehand; they are taken in turn. */
+struct run_requests {
+    struct span spans[RUN_REQUESTS];
+    size_t n_each; /* messages in one request */
+};
+
+/* RUN_REQUESTS requests of `n_each` messages of `body_bytes` to the queues of the topic in turn. */
+int run_requests_make(struct run_requests *ret, const char *topic, size_t n_each, size_t body_bytes,
+                      struct err *e) MUST_CHECK;
+void run_requests_free(struct run_requests *r); /* zeroed or half made is fine */
+
 struct run_publish {
-    struct span requests[RUN_REQUESTS];
+    const struct run_requests *requests;
     size_t in_flight;
-    uint64_t n_messages; /* to send */
+    uint64_t n_requests; /* to send at most; 0: no limit */
+    uint64_t run_ms;     /* begins no request after it; 0: no limit */
     struct span *reply;  /* not NULL: a copy of the last reply, the caller frees its bytes */
 };
 
 /* Sends; fails with the first reply that is not OK. */
-int run_publish(struct run_target *t, const struct run_publish *p, double *ret_rate,
+int run_publish(struct run_target *t, const struct run_publish *p, uint64_t *ret_n_messages,
                 struct err *e) MUST_CHECK;
 
 enum { RUN_CAPTURE_MAX = 64 };
@@ -48,12 +66,12 @@ void run_capture_free(struct run_capture *c);
 struct run_receive {
     const char *group;
     const char *topic;
-    uint64_t n_messages;         /* to receive and acknowledge, at least */
+    uint64_t n_messages;         /* to receive and acknowledge, at least; all must be there */
     struct run_capture *capture; /* not NULL: one receive from queue 0, and its replies */
 };
 
 /* One loop for each queue: receive 32, acknowledge them in one request. */
-int run_receive(struct run_target *t, const struct run_receive *r, double *ret_rate,
+int run_receive(struct run_target *t, const struct run_receive *r, uint64_t *ret_n_messages,
                 struct err *e) MUST_CHECK;
 
 #endif

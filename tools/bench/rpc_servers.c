@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "tools/bench/null_server.h"
+#include "tools/command.h"
 
 enum { ANSWERS_MAX = 8, FEED_MAX_BYTES = 64 << 20 };
 
@@ -115,25 +116,34 @@ static void tell_ready(void *arg, uint16_t port)
         _exit(1); /* nobody waits for it any more */
 }
 
-/* Never returns. */
-static void be_null_server(int feed_fd, int ready_fd)
+int bench_null_main(void)
 {
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* it must not outlive the benchmark */
     struct null_answer answers[ANSWERS_MAX];
     size_t len, n = 0;
-    uint8_t *bytes = read_all(feed_fd, &len);
+    int ready_fd = STDOUT_FILENO;
+    uint8_t *bytes = read_all(STDIN_FILENO, &len);
     struct reader r = reader_of(span_of(bytes, bytes ? len : 0));
     while (r.left > 0 && n < ANSWERS_MAX && read_answer(&r, &answers[n]))
         n++;
     struct err e;
     if (n == 0 || r.left > 0)
-        _exit(1); /* the benchmark has failed before and said why */
+        return COMMAND_FAILED; /* the benchmark has failed before and said why */
     if (null_server_run(answers, n, tell_ready, &ready_fd, &e) < 0)
-        fprintf(stderr, "null server: %s\n", e.msg);
-    _exit(1);
+        return command_failed("null server", &e);
+    return COMMAND_FAILED;
 }
 
-int bench_fork_null(struct bench_server *ret_server, struct err *e)
+/* Never returns. */
+static void be_null_server(int feed_fd, int ready_fd)
+{
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* it must not outlive the benchmark */
+    (void)dup2(feed_fd, STDIN_FILENO);
+    (void)dup2(ready_fd, STDOUT_FILENO);
+    (void)execl("/proc/self/exe", "sluice", "bench", BENCH_NULL_WORD, (char *)NULL);
+    _exit(127); /* the missing port tells */
+}
+
+int bench_start_null(struct bench_server *ret_server, struct err *e)
 {
     int feed_pipe[2], ready_pipe[2];
     if (pipe2(feed_pipe, O_CLOEXEC) < 0)
@@ -144,11 +154,8 @@ int bench_fork_null(struct bench_server *ret_server, struct err *e)
         return err_sys(e, errno, "make a pipe");
     }
     pid_t pid = fork();
-    if (pid == 0) {
-        (void)close(feed_pipe[1]);
-        (void)close(ready_pipe[0]);
+    if (pid == 0)
         be_null_server(feed_pipe[0], ready_pipe[1]);
-    }
     (void)close(feed_pipe[0]);
     (void)close(ready_pipe[1]);
     *ret_server = (struct bench_server){
@@ -233,7 +240,7 @@ int bench_start_broker(struct bench_server *ret_server, const char *store, struc
     return read_ready_line(ret_server, e);
 }
 
-void bench_stop(struct bench_server *server)
+void bench_stop_server(struct bench_server *server)
 {
     if (server->pid == 0)
         return;

@@ -17,19 +17,23 @@ struct bench_server {
     int ready_fd;
 };
 
-/* Runs the `sluiced` beside this program on the store folder, and waits until it serves. Before
- * anything of gRPC is used: it forks. */
+/* Runs the `sluiced` beside this program on the store folder, and waits until it serves. */
 int bench_start_broker(struct bench_server *ret_server, const char *store,
                        struct err *e) MUST_CHECK;
 
-/* Forks the null server, which waits for its answers. Before anything of gRPC is used. */
-int bench_fork_null(struct bench_server *ret_server, struct err *e) MUST_CHECK;
+/* Starts the null server, which waits for its answers: this program once more, with a word of its
+ * own. */
+#define BENCH_NULL_WORD "null-server"
+int bench_start_null(struct bench_server *ret_server, struct err *e) MUST_CHECK;
 
 /* Gives the null server its answers and waits until it serves. */
 int bench_feed_null(struct bench_server *server, const struct null_answer *answers, size_t n,
                     struct err *e) MUST_CHECK;
 
+/* The null server's process: answers from stdin, the port to stdout. */
+int bench_null_main(void);
+
 /* Ends the process and waits for it. A zeroed server is fine. */
-void bench_stop(struct bench_server *server);
+void bench_stop_server(struct bench_server *server);
 
 #endif

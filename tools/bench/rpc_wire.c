@@ -55,24 +55,29 @@ static void fill_system(Apache__Rocketmq__V2__SystemProperties *sys, int queue, 
     sys->queue_id = queue;
 }
 
-int rpc_wire_publish(struct message_id_maker *ids, const char *topic, int queue, struct span body,
-                     struct span *ret_request, struct err *e)
+int rpc_wire_publish(const struct rpc_wire_publish *p, int queue, struct span *ret_request,
+                     struct err *e)
 {
-    char id[MESSAGE_ID_DIGITS + 1];
+    char ids[WIRE_BATCH][MESSAGE_ID_DIGITS + 1];
     Apache__Rocketmq__V2__Resource resource = APACHE__ROCKETMQ__V2__RESOURCE__INIT;
-    Apache__Rocketmq__V2__SystemProperties sys = APACHE__ROCKETMQ__V2__SYSTEM_PROPERTIES__INIT;
-    Apache__Rocketmq__V2__Message message = APACHE__ROCKETMQ__V2__MESSAGE__INIT;
+    Apache__Rocketmq__V2__SystemProperties sys[WIRE_BATCH];
+    Apache__Rocketmq__V2__Message message[WIRE_BATCH];
+    Apache__Rocketmq__V2__Message *messages[WIRE_BATCH];
     Apache__Rocketmq__V2__SendMessageRequest request =
         APACHE__ROCKETMQ__V2__SEND_MESSAGE_REQUEST__INIT;
-    Apache__Rocketmq__V2__Message *messages[] = {&message};
-    message_id_make(ids, id);
-    resource.name = (char *)topic;
-    fill_system(&sys, queue, id);
-    message.topic = &resource;
-    message.system_properties = &sys;
-    message.body = (ProtobufCBinaryData){.data = (uint8_t *)body.ptr, .len = body.len};
+    resource.name = (char *)p->topic;
+    for (size_t i = 0; i < p->n; i++) {
+        apache__rocketmq__v2__system_properties__init(&sys[i]);
+        apache__rocketmq__v2__message__init(&message[i]);
+        message_id_make(p->ids, ids[i]);
+        fill_system(&sys[i], queue, ids[i]);
+        message[i].topic = &resource;
+        message[i].system_properties = &sys[i];
+        message[i].body = (ProtobufCBinaryData){.data = (uint8_t *)p->body.ptr, .len = p->body.len};
+        messages[i] = &message[i];
+    }
     request.messages = messages;
-    request.n_messages = 1;
+    request.n_messages = p->n;
     return pack(&request.base, ret_request, e);
 }
 

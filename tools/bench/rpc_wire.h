@@ -14,9 +14,16 @@
 
 enum { WIRE_BATCH = 32, WIRE_ACK_BYTES = 16 * 1024 };
 
-/* A SendMessage of one message with a tag and a key. The caller frees ret_request's bytes. */
-int rpc_wire_publish(struct message_id_maker *ids, const char *topic, int queue, struct span body,
-                     struct span *ret_request, struct err *e) MUST_CHECK;
+/* A SendMessage of `n` messages, each with the body, a tag and a key. The caller frees
+ * ret_request's bytes. */
+struct rpc_wire_publish {
+    struct message_id_maker *ids;
+    const char *topic;
+    size_t n; /* 1 to WIRE_BATCH */
+    struct span body;
+};
+int rpc_wire_publish(const struct rpc_wire_publish *p, int queue, struct span *ret_request,
+                     struct err *e) MUST_CHECK;
 
 /* A ReceiveMessage of WIRE_BATCH messages from one queue, freed likewise. */
 int rpc_wire_receive(const char *group, const char *topic, int queue, struct span *ret_request,

@@ -1,9 +1,8 @@
 /* Collects benchmark results and prints them as a table or as JSON. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tools/bench/bench.h"
+#include "tools/bench/report.h"
 
 #include <jansson.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -75,41 +74,71 @@ static double ratio_of(const struct bench_result *r)
     return r->limit > 0 ? r->value / r->limit : 0;
 }
 
+static bool has_verdict(const struct bench_result *r)
+{
+    return r->target && (r->is_absolute || r->limit > 0);
+}
+
 static bool is_met(const struct bench_result *r)
 {
-    return ratio_of(r) >= r->target;
+    double found = r->is_absolute ? r->value : ratio_of(r);
+    return r->is_most ? found <= r->bound : found >= r->bound;
+}
+
+static void print_number(FILE *out, double value)
+{
+    static const double whole = 1000, tenths = 10;
+    fprintf(out, " %11.*f", value >= whole ? 0 : value >= tenths ? 1 : 3, value);
+}
+
+static void print_verdict(const struct bench_result *r, FILE *out)
+{
+    if (r->limit > 0) {
+        print_number(out, r->limit);
+        fprintf(out, "  %-6s %7.3f  ", r->unit, ratio_of(r));
+    } else {
+        fprintf(out, " %11s  %-6s %7s  ", "-", r->unit, "-");
+    }
+    if (has_verdict(r))
+        fprintf(out, "%-3s %s %-5.4g %-3s", r->target, r->is_most ? "<=" : ">=", r->bound,
+                is_met(r) ? "yes" : "no");
+    else
+        fprintf(out, "%-16s", "-");
 }
 
 void bench_report_print(const struct bench_report *report, FILE *out)
 {
     fprintf(out, "machine: %s, %ld CPUs, %lld MiB, %s\n\n", report->cpu, report->n_cpus,
             report->memory_mib, report->kernel);
-    fprintf(out, "%-7s %-28s %14s %14s  %-8s %6s %7s  %s\n", "bench", "case", "value", "limit",
-            "unit", "ratio", "target", "met");
+    fprintf(out, "%-6s %-36s %11s %5s %11s  %-6s %7s  %-16s %5s %6s %5s  %s\n", "bench", "case",
+            "value", "+-", "limit", "unit", "ratio", "target       met", "cores", "server", "disk",
+            "bound by");
     for (size_t i = 0; i < report->n_results; i++) {
         const struct bench_result *r = &report->results[i];
-        fprintf(out, "%-7s %-28s %14.1f ", r->bench, r->name, r->value);
-        if (r->limit > 0)
-            fprintf(out, "%14.1f  %-8s %6.2f ", r->limit, r->unit, ratio_of(r));
-        else
-            fprintf(out, "%14s  %-8s %6s ", "-", r->unit, "-");
-        if (r->limit > 0 && r->target > 0)
-            fprintf(out, "%7.2f  %s\n", r->target, is_met(r) ? "yes" : "no");
-        else
-            fprintf(out, "%7s  -\n", "-");
+        fprintf(out, "%-6s %-36s", r->bench, r->name);
+        print_number(out, r->value);
+        fprintf(out, " %4.0f%%", r->spread * 100);
+        print_verdict(r, out);
+        fprintf(out, " %5.2f %6.2f %4.0f%%  %s\n", r->cores, r->server_cores, r->disk * 100,
+                r->bound_by ? r->bound_by : "-");
     }
+}
+
+static json_t *real_or_null(bool is_there, double value)
+{
+    return is_there ? json_real(value) : json_null();
 }
 
 static json_t *result_to_json(const struct bench_result *r)
 {
     bool has_ratio = r->limit > 0;
-    bool has_target = has_ratio && r->target > 0;
-    return json_pack("{s:s, s:s, s:f, s:s, s:o, s:o, s:o, s:o}", "bench", r->bench, "case", r->name,
-                     "value", r->value, "unit", r->unit, "limit",
-                     has_ratio ? json_real(r->limit) : json_null(), "ratio",
-                     has_ratio ? json_real(ratio_of(r)) : json_null(), "target",
-                     r->target > 0 ? json_real(r->target) : json_null(), "met",
-                     has_target ? json_boolean(is_met(r)) : json_null());
+    return json_pack("{s:s, s:s, s:f, s:s, s:f, s:o, s:o, s:s?, s:o, s:o, s:f, s:f, s:f, s:s?}",
+                     "bench", r->bench, "case", r->name, "value", r->value, "unit", r->unit,
+                     "spread", r->spread, "limit", real_or_null(has_ratio, r->limit), "ratio",
+                     real_or_null(has_ratio, ratio_of(r)), "target", r->target, "bound",
+                     real_or_null(r->target, r->bound), "met",
+                     has_verdict(r) ? json_boolean(is_met(r)) : json_null(), "cores", r->cores,
+                     "server_cores", r->server_cores, "disk", r->disk, "bound_by", r->bound_by);
 }
 
 static json_t *report_to_json(const struct bench_report *report)

@@ -1,6 +1,6 @@
 /* Medians, and the report of a benchmark. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tools/bench/bench.h"
+#include "tools/bench/report.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -46,8 +46,8 @@ static const json_t *field(const json_t *root, size_t i, const char *name)
 START_TEST(a_ratio_at_its_target_is_met_and_one_below_is_not)
 {
     const struct bench_result results[] = {
-        {"store", "append", "msg/s", 60, 100, 0.6},
-        {"store", "append", "msg/s", 59, 100, 0.6},
+        {"store", "append", "msg/s", 60, .limit = 100, .target = "S1", .bound = 0.6},
+        {"store", "append", "msg/s", 59, .limit = 100, .target = "S1", .bound = 0.6},
     };
     json_t *root = write_and_read(results, 2);
     ck_assert(json_real_value(field(root, 0, "ratio")) == 0.6);
@@ -59,11 +59,27 @@ START_TEST(a_ratio_at_its_target_is_met_and_one_below_is_not)
 }
 END_TEST
 
+START_TEST(a_bound_that_is_the_most_is_met_from_below)
+{
+    const struct bench_result results[] = {
+        {"store", "p99", "us", 20, .limit = 10, .target = "S2", .bound = 2, .is_most = true},
+        {"store", "p99", "us", 21, .limit = 10, .target = "S2", .bound = 2, .is_most = true},
+        {"rpc", "p99", "ms", 6, .target = "R5", .bound = 5, .is_most = true, .is_absolute = true},
+    };
+    json_t *root = write_and_read(results, 3);
+    ck_assert_str_eq(json_string_value(field(root, 0, "target")), "S2");
+    ck_assert(json_is_true(field(root, 0, "met")));
+    ck_assert(json_is_false(field(root, 1, "met")));
+    ck_assert(json_is_false(field(root, 2, "met")));
+    json_decref(root);
+}
+END_TEST
+
 START_TEST(what_a_result_does_not_have_is_null)
 {
     const struct bench_result results[] = {
-        {"rpc", "no limit", "msg/s", 1, 0, 0.6},
-        {"rpc", "no target", "msg/s", 1, 2, 0},
+        {"rpc", "no limit", "msg/s", 1, .target = "R1", .bound = 0.6},
+        {"rpc", "no target", "msg/s", 1, .limit = 2},
     };
     json_t *root = write_and_read(results, 2);
     ck_assert(json_is_null(field(root, 0, "ratio")));
@@ -89,10 +105,11 @@ END_TEST
 
 static Suite *make_suite(void)
 {
-    Suite *suite = suite_create("bench");
-    TCase *tc = tcase_create("bench");
+    Suite *suite = suite_create("report");
+    TCase *tc = tcase_create("report");
     tcase_add_test(tc, the_median_is_the_middle_or_the_lower_middle);
     tcase_add_test(tc, a_ratio_at_its_target_is_met_and_one_below_is_not);
+    tcase_add_test(tc, a_bound_that_is_the_most_is_met_from_below);
     tcase_add_test(tc, what_a_result_does_not_have_is_null);
     tcase_add_test(tc, a_report_that_cannot_be_written_says_where);
     suite_add_tcase(suite, tc);

@@ -1,0 +1,52 @@
+/* The report of a benchmark: results as a table and as JSON. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TOOLS_BENCH_REPORT_H
+#define TOOLS_BENCH_REPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "base/err.h"
+
+/* One figure beside the limit measured in the same run. Strings outlive the report. */
+struct bench_result {
+    const char *bench; /* "store" */
+    char name[64];     /* the case: "append 1 KiB" */
+    const char *unit;  /* "MiB/s" */
+    double value;
+    double spread;      /* half of highest - lowest of the runs, over the value */
+    double limit;       /* the yardstick's value in the same unit; 0: none */
+    const char *target; /* "S1"; NULL: none */
+    double bound;       /* of value / limit, to meet the target */
+    bool is_most;       /* met at or below the bound, not at or above */
+    bool is_absolute;   /* the bound is of the value itself */
+    double cores;       /* used by the load, or by the store; and by the server */
+    double server_cores;
+    double disk;          /* share of the time that the disk was busy */
+    const char *bound_by; /* what was used up; NULL: unknown */
+};
+
+struct bench_report;
+
+/* ERR_NOMEM. */
+int bench_report_new(struct bench_report **ret_report, struct err *e) MUST_CHECK;
+void bench_report_free(struct bench_report *report); /* NULL is fine */
+
+/* Copies the result (not its strings). */
+int bench_report_add(struct bench_report *report, const struct bench_result *r,
+                     struct err *e) MUST_CHECK;
+
+/* The machine and every result, for reading. */
+void bench_report_print(const struct bench_report *report, FILE *out);
+
+/* {"machine": {...}, "results": [{"bench", "case", "value", "unit", "spread", "limit", "ratio",
+ * "target", "bound", "met", "cores", "server_cores", "disk", "bound_by"}]}; what a result does not
+ * have is null. */
+int bench_report_write(const struct bench_report *report, const char *path,
+                       struct err *e) MUST_CHECK;
+
+/* The middle value; the lower one of an even number. Sorts `values`; n > 0. */
+double bench_median(double *values, size_t n);
+
+#endif

@@ -1,0 +1,11 @@
+/* The sets of cases; each is in the file of its name. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TOOLS_BENCH_SETS_H
+#define TOOLS_BENCH_SETS_H
+
+#include "tools/bench/frame.h"
+
+extern const struct bench_set case_append;  /* case_append.c */
+extern const struct bench_set case_publish; /* case_publish.c */
+
+#endif
