@@ -18,7 +18,7 @@
 #include "broker/handler.h"
 #include "broker/name.h"
 
-enum { RENEW_INTERVAL_MS = 5000 };
+enum { RENEW_INTERVAL_MAX_MS = 5000 };
 
 /* ---- chores ---- */
 
@@ -47,10 +47,23 @@ void broker_renew_leases(void *arg)
         log_warn("list clients: %s, renewing later", e.msg);
         return;
     }
-    if (lease_renew(b->leases, owners, n, now_ms, &e))
+    const struct lease_renewal renewal = {
+        .owners = owners,
+        .n_owners = n,
+        .now_ms = now_ms,
+        .invisible_ms = b->cfg.renewed_invisible_ms,
+    };
+    if (lease_renew(b->leases, &renewal, &e))
         log_warn("renew leases: %s, renewing later", e.msg);
     alarm_refresh(b->alarms, b->server);
     free(owners);
+}
+
+/* Twice in the third of their time in which leases are renewed, or more often. */
+static uint64_t renew_interval_ms(const struct broker *b)
+{
+    uint64_t sixth_ms = b->cfg.renewed_invisible_ms / 6;
+    return sixth_ms < RENEW_INTERVAL_MAX_MS ? sixth_ms : RENEW_INTERVAL_MAX_MS;
 }
 
 static uint64_t until(uint64_t since_ms, uint64_t interval_ms, uint64_t now_ms)
@@ -67,12 +80,12 @@ static uint64_t round_of_chores(void *arg)
         broker_save(b);
         b->saved_ms = now;
     }
-    if (until(b->renewed_ms, RENEW_INTERVAL_MS, now) == 0) {
+    if (until(b->renewed_ms, renew_interval_ms(b), now) == 0) {
         broker_renew_leases(b);
         b->renewed_ms = now;
     }
     uint64_t save = until(b->saved_ms, b->cfg.save_interval_ms, now);
-    uint64_t renew = until(b->renewed_ms, RENEW_INTERVAL_MS, now);
+    uint64_t renew = until(b->renewed_ms, renew_interval_ms(b), now);
     return save < renew ? save : renew;
 }
 

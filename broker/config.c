@@ -106,6 +106,9 @@ static const struct option options[] = {
            "Shortest time in ms that a receive may hide its messages for."),
     NUMBER("maxInvisibleTimeMillis", max_invisible_ms, 1, HOURS_12, 0, "43200000",
            "Longest time in ms that messages may be hidden for."),
+    NUMBER("defaultInvisibleTimeMillis", renewed_invisible_ms, 1000, HOURS_12, 0, "60000",
+           "Time in ms that a push client's messages are hidden for; "
+           "renewed while it is heard of."),
     NUMBER("minLongPollingMillis", min_polling_ms, 0, 3600000, 0, "5000",
            "Shortest time in ms that an empty receive waits for a message."),
     NUMBER("maxLongPollingMillis", max_polling_ms, 0, 3600000, 0, "20000",

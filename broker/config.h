@@ -46,6 +46,7 @@ struct config {
     uint64_t session_expiry_ms;           /* channelExpiredTimeout */
     uint64_t min_invisible_ms;            /* minInvisibleTimeMillis */
     uint64_t max_invisible_ms;            /* maxInvisibleTimeMillis */
+    uint64_t renewed_invisible_ms;        /* defaultInvisibleTimeMillis */
     uint64_t min_polling_ms;              /* minLongPollingMillis */
     uint64_t max_polling_ms;              /* maxLongPollingMillis */
     uint64_t max_parked;                  /* maxParkedReceives */

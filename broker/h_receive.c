@@ -43,7 +43,7 @@ static int set_invisible(struct receive *r, const V2(ReceiveMessageRequest) *req
 {
     struct lease_take *how = &r->take.how;
     if (req->auto_renew) {
-        how->invisible_ms = LEASE_RENEW_MS;
+        how->invisible_ms = r->b->cfg.renewed_invisible_ms;
         how->owner = session_touch(r->b->sessions, client_id, handler_now_ms(r->b))
                          ? session_owner(client_id)
                          : 0;

@@ -124,7 +124,7 @@ static struct lease_entry deliver(struct lease *l, struct lease_queue *q, struct
         slot->attempts++;
     slot->nonce = fresh_nonce(l->table);
     slot->owner = is_dead ? 0 : take->owner;
-    slot->visible_ms = add_ms(take->now_ms, slot->owner ? LEASE_RENEW_MS : take->invisible_ms);
+    slot->visible_ms = add_ms(take->now_ms, take->invisible_ms);
     slot->until_ms = slot->owner ? add_ms(take->now_ms, LEASE_RENEW_LIMIT_MS) : slot->visible_ms;
     slot->is_in_batch = l->order == LEASE_ORDERLY;
     q->has_owned |= slot->owner != 0;
@@ -375,25 +375,20 @@ static int by_number(const void *a, const void *b)
     return left < right ? -1 : left > right;
 }
 
-/* The owners that are still there, sorted. */
-struct living {
-    const uint64_t *owners;
-    size_t n;
-};
-
 /* Sets visible_ms, and whether there is still an owner, of one owned delivery. */
-static void renew_slot(struct lease_queue *q, struct lease_slot *slot, struct living living,
-                       uint64_t now_ms)
+static void renew_slot(struct lease_queue *q, struct lease_slot *slot,
+                       const struct lease_renewal *by)
 {
-    bool is_alive = living.n > 0 && bsearch(&slot->owner, living.owners, living.n,
-                                            sizeof *living.owners, by_number) != NULL;
+    bool is_alive = by->n_owners > 0 && bsearch(&slot->owner, by->owners, by->n_owners,
+                                                sizeof *by->owners, by_number) != NULL;
+    uint64_t now_ms = by->now_ms;
     uint64_t visible_ms = slot->visible_ms;
     if (!is_alive) {
         slot->owner = 0;
         if (visible_ms > add_ms(now_ms, 1000))
             visible_ms = add_ms(now_ms, 1000);
-    } else if (visible_ms > now_ms && visible_ms - now_ms < LEASE_RENEW_MS / 3) {
-        uint64_t renewed = add_ms(now_ms, LEASE_RENEW_MS);
+    } else if (visible_ms > now_ms && visible_ms - now_ms < by->invisible_ms / 3) {
+        uint64_t renewed = add_ms(now_ms, by->invisible_ms);
         visible_ms = renewed < slot->until_ms ? renewed : slot->until_ms;
     }
     if (visible_ms != slot->visible_ms) {
@@ -402,33 +397,32 @@ static void renew_slot(struct lease_queue *q, struct lease_slot *slot, struct li
     }
 }
 
-static void renew_queue(struct lease_queue *q, struct living living, uint64_t now_ms)
+static void renew_queue(struct lease_queue *q, const struct lease_renewal *by)
 {
     bool has_owned = false;
     size_t pos = 0;
     for (struct lease_slot *slot; (slot = lease_queue_next(q, &pos)) != NULL;) {
         if (slot->owner == 0)
             continue;
-        renew_slot(q, slot, living, now_ms);
+        renew_slot(q, slot, by);
         has_owned |= slot->owner != 0;
     }
     q->has_owned = has_owned;
 }
 
-static void renew_lease(struct lease *l, struct living living, uint64_t now_ms)
+static void renew_lease(struct lease *l, const struct lease_renewal *by)
 {
     lock_take(&l->lock);
     for (size_t i = 0; i < l->n_queues; i++) {
         if (l->queues[i] == NULL || !l->queues[i]->has_owned)
             continue;
-        renew_queue(l->queues[i], living, now_ms);
+        renew_queue(l->queues[i], by);
         lease_changed(l);
     }
     lock_drop(&l->lock);
 }
 
-int lease_renew(struct lease_table *t, const uint64_t *owners, size_t n_owners, uint64_t now_ms,
-                struct err *e)
+int lease_renew(struct lease_table *t, const struct lease_renewal *renewal, struct err *e)
 {
     struct lease **leases;
     size_t n;
@@ -436,7 +430,7 @@ int lease_renew(struct lease_table *t, const uint64_t *owners, size_t n_owners, 
     if (rc < 0)
         return rc;
     for (size_t i = 0; i < n; i++) {
-        renew_lease(leases[i], (struct living){owners, n_owners}, now_ms);
+        renew_lease(leases[i], renewal);
         lease_unref(leases[i]);
     }
     free(leases);

@@ -166,12 +166,19 @@ size_t lease_give_back(struct lease *l, int32_t queue_id, const struct lease_ent
  */
 uint64_t lease_next_visible_ms(struct lease *l);
 
-enum { LEASE_RENEW_MS = 60000, LEASE_RENEW_LIMIT_MS = 3 * 60 * 60 * 1000 };
+enum { LEASE_RENEW_LIMIT_MS = 3 * 60 * 60 * 1000 };
 
-/* Renews what owned deliveries have left (to LEASE_RENEW_MS when it is under a third of that, up to
- * LEASE_RENEW_LIMIT_MS after delivery) while their owner is in `owners` (sorted); those of others
- * become visible in one second, attempt counted. Call it every five seconds. ERR_NOMEM only. */
-int lease_renew(struct lease_table *t, const uint64_t *owners, size_t n_owners, uint64_t now_ms,
+struct lease_renewal {
+    const uint64_t *owners; /* the clients that live, sorted */
+    size_t n_owners;
+    uint64_t now_ms;
+    uint64_t invisible_ms; /* what is left after a renewal */
+};
+
+/* Renews what owned deliveries have left when it is under a third of `invisible_ms`, up to
+ * LEASE_RENEW_LIMIT_MS after delivery, while their owner lives; those of others become visible in
+ * one second, attempt counted. Call it twice in that third, or more often. ERR_NOMEM only. */
+int lease_renew(struct lease_table *t, const struct lease_renewal *renewal,
                 struct err *e) MUST_CHECK;
 
 /* ---- administration ---- */

@@ -15,12 +15,25 @@ static struct {
     char *store;
 } f;
 
-static void setup(void)
+static void start(const char *const *args)
 {
     f.store = tmpdir_make();
-    broker_child_start(&f.broker, f.store, /* args = */ NULL);
+    broker_child_start(&f.broker, f.store, args);
     f.client = messaging_connect(f.broker.endpoint, "session");
     messaging_create_topic(f.client, "T", SLUICE__V1__TOPIC_TYPE__TOPIC_NORMAL, 4);
+}
+
+static void setup(void)
+{
+    start(NULL);
+}
+
+/* A broker that hides a push client's messages for a second at a time. */
+static void setup_brief(void)
+{
+    static const char *const args[] = {"--set", "defaultInvisibleTimeMillis=1000", "--set",
+                                       "minLongPollingMillis=500", NULL};
+    start(args);
 }
 
 static void teardown(void)
@@ -329,10 +342,30 @@ START_TEST(what_a_terminated_client_held_under_renewal_comes_again_soon)
 }
 END_TEST
 
+START_TEST(what_a_client_holds_under_renewal_stays_hidden_while_it_is_heard_of)
+{
+    struct messaging_batch first, more;
+    struct messaging_receive r = {
+        .topic = "T", .group = "G", .auto_renew = true, .polling_ms = 15000};
+    ck_assert_int_eq(beat(APACHE__ROCKETMQ__V2__CLIENT_TYPE__PUSH_CONSUMER, "G"), CODE(OK));
+    messaging_send_ok(f.client, "T", NULL, "x");
+    messaging_receive(f.client, &r, &first);
+    ck_assert_uint_eq(first.n, 1);
+    r.polling_ms = 4000; /* four times what it is hidden for */
+    messaging_receive(f.client, &r, &more);
+    ck_assert_int_eq(more.code, CODE(MESSAGE_NOT_FOUND));
+    const char *handle = messaging_at(&first, 0)->system_properties->receipt_handle;
+    ck_assert_int_eq(messaging_ack(f.client, "T", "G", handle), CODE(OK));
+    messaging_batch_free(&first);
+    messaging_batch_free(&more);
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
     Suite *suite = suite_create("session");
     TCase *tc = tcase_create("session");
+    TCase *brief = tcase_create("brief");
     broker_child_use(argc > 1 ? argv[1] : NULL);
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, a_route_has_every_queue_with_the_address_as_asked);
@@ -347,5 +380,8 @@ int main(int argc, char **argv)
     tcase_add_test(tc, a_heartbeat_puts_an_unknown_client_on_record);
     tcase_add_test(tc, what_a_terminated_client_held_under_renewal_comes_again_soon);
     suite_add_tcase(suite, tc);
+    tcase_add_checked_fixture(brief, setup_brief, teardown);
+    tcase_add_test(brief, what_a_client_holds_under_renewal_stays_hidden_while_it_is_heard_of);
+    suite_add_tcase(suite, brief);
     return suite_run(suite);
 }

@@ -143,7 +143,8 @@ START_TEST(a_refresh_sees_leases_that_were_cut_short)
     ck_assert_int_eq(lease_take_new(&scan, &take, &entry, 1, 1, &taken, &e), 0);
     lease_end(&scan);
     set();
-    ck_assert_int_eq(lease_renew(f.leases, /* owners = */ NULL, 0, now_ms(), &e), 0);
+    const struct lease_renewal nobody = {.now_ms = now_ms(), .invisible_ms = LONG_MS};
+    ck_assert_int_eq(lease_renew(f.leases, &nobody, &e), 0);
     alarm_refresh(f.alarms, f.server);
     ck_assert_uint_lt(wait_for_wake(), take.now_ms + LONG_MS);
 }

@@ -273,6 +273,13 @@ END_TEST
 
 /* ---- renewal ---- */
 
+static void renew(const uint64_t *owners, size_t n_owners)
+{
+    const struct lease_renewal renewal = {
+        .owners = owners, .n_owners = n_owners, .now_ms = take.now_ms, .invisible_ms = INVISIBLE};
+    ck_assert_int_eq(lease_renew(table, &renewal, &e), 0);
+}
+
 START_TEST(an_owned_delivery_is_renewed_while_its_owner_lives)
 {
     const uint64_t owners[] = {3, 7, 9};
@@ -280,8 +287,8 @@ START_TEST(an_owned_delivery_is_renewed_while_its_owner_lives)
     take.owner = 7;
     deliver(0, 1, &got);
     for (int i = 0; i < 100; i++) {
-        take.now_ms += 5000;
-        ck_assert_int_eq(lease_renew(table, owners, 3, take.now_ms, &e), 0);
+        take.now_ms += INVISIBLE / 6;
+        renew(owners, 3);
         lease_check(lease);
         ck_assert_uint_eq(take_back(&again, 1), 0);
     }
@@ -295,7 +302,7 @@ START_TEST(a_delivery_whose_owner_is_gone_is_visible_in_a_second)
     struct lease_entry got, again;
     take.owner = 7;
     deliver(0, 1, &got);
-    ck_assert_int_eq(lease_renew(table, owners, 2, START, &e), 0);
+    renew(owners, 2);
     ck_assert_uint_eq(lease_next_visible_ms(lease), START + 1000);
     take.now_ms += 1000;
     ck_assert_uint_eq(take_back(&again, 1), 1);
@@ -310,10 +317,10 @@ START_TEST(a_renewed_delivery_does_not_hide_one_that_is_visible)
     take.owner = 7;
     deliver(0, 1, &got[0]);
     take.owner = 0;
-    take.invisible_ms = LEASE_RENEW_MS + 1;
+    take.invisible_ms = INVISIBLE + 1;
     deliver(1, 1, &got[1]);
-    take.now_ms += LEASE_RENEW_MS - 1;
-    ck_assert_int_eq(lease_renew(table, owners, 1, take.now_ms, &e), 0);
+    take.now_ms += INVISIBLE - 1;
+    renew(owners, 1);
     ck_assert_uint_eq(lease_next_visible_ms(lease), got[1].until_ms);
     take.now_ms = got[1].until_ms;
     ck_assert_uint_eq(take_back(again, 2), 1);
@@ -328,8 +335,8 @@ START_TEST(renewal_ends_after_three_hours)
     take.owner = 7;
     deliver(0, 1, &got);
     ck_assert_uint_eq(got.until_ms, START + LEASE_RENEW_LIMIT_MS);
-    for (; take.now_ms < got.until_ms; take.now_ms += 5000)
-        ck_assert_int_eq(lease_renew(table, owners, 1, take.now_ms, &e), 0);
+    for (; take.now_ms < got.until_ms; take.now_ms += INVISIBLE / 6)
+        renew(owners, 1);
     ck_assert_uint_eq(take_back(&again, 1), 1);
 }
 END_TEST
