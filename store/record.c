@@ -404,6 +404,16 @@ int64_t record_tag_code(const struct store_record *rec)
     return jhash(tags);
 }
 
+int64_t store_tag_code(const struct store_record *rec)
+{
+    return record_tag_code(rec);
+}
+
+bool store_is_queued(const struct store_record *rec)
+{
+    return record_is_queued(rec);
+}
+
 /* ---- queue entries and checkpoint ---- */
 
 void record_queue_entry_encode(uint8_t dst[STORE_QUEUE_ENTRY_BYTES],

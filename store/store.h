@@ -70,6 +70,13 @@ bool store_property_next(struct span *rest, struct span *ret_name, struct span *
 /* Whether the property is there; the first of that name counts. */
 bool store_property_get(struct span properties, const char *name, struct span *ret_value);
 
+/* The tag code of a record's consume-queue entry: jhash of TAGS, sign-extended, 0 without; for a
+ * delayed record of the schedule topic the time of its delivery (rocketmq-store 2.11). */
+int64_t store_tag_code(const struct store_record *rec);
+
+/* Whether the record gets a consume-queue entry: prepared and rolled back halves do not. */
+bool store_is_queued(const struct store_record *rec);
+
 /* Whether the body's CRC-32 agrees with the stored 31 bits (an empty body stores 0). `ret_crc`
  * (may be NULL) receives all 32 bits, computed in the same pass. */
 bool store_body_check(const struct store_record *rec, uint32_t *ret_crc);
@@ -312,8 +319,8 @@ struct store_walk_item {
 
 /* Opens a commit-log file, a commitlog folder or a store root. `file_bytes` 0: taken from the
  * files. Files are read with pread in pieces, never mapped, so a file cut meanwhile is an error
- * and not a fault. The position of a lone file is its name, or else what its first record says.
- * ERR_NOTFOUND; ERR_UNSUPPORTED: it is none of the three. */
+ * and not a fault, and leave no trace in the page cache. The position of a lone file is its name,
+ * or else what its first record says. ERR_NOTFOUND; ERR_UNSUPPORTED: it is none of the three. */
 int store_walk_open(struct store_walk **ret_walk, const char *path, uint64_t file_bytes,
                     struct io *io, struct err *e) MUST_CHECK;
 
@@ -322,6 +329,22 @@ int store_walk_open(struct store_walk **ret_walk, const char *path, uint64_t fil
 int store_walk_next(struct store_walk *w, struct store_walk_item *ret, struct err *e) MUST_CHECK;
 
 void store_walk_close(struct store_walk *w); /* NULL is fine */
+
+/* Goes on at the start of the file that holds `log_off`, or of the first or last file. */
+int store_walk_seek(struct store_walk *w, uint64_t log_off, struct err *e) MUST_CHECK;
+
+/* Looks at one position: RECORD when one begins exactly there, else DAMAGE of no length. The walk
+ * is somewhere else afterwards: seek before going on. */
+int store_walk_look(struct store_walk *w, uint64_t log_off, struct store_walk_item *ret,
+                    struct err *e) MUST_CHECK;
+
+/* Where the files begin and end (not the records), and how long a file should be. All 0: there is
+ * none. */
+struct store_walk_bounds {
+    uint64_t begin, end, file_bytes;
+};
+
+void store_walk_bounds(const struct store_walk *w, struct store_walk_bounds *ret);
 
 enum { STORE_QUEUE_ENTRY_BYTES = 20, STORE_CHECKPOINT_BYTES = 4096 };
 

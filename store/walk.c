@@ -8,9 +8,7 @@
  *
  * Positions named `pos` count from the start of the present file. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,32 +16,28 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/quiet_file.h"
 #include "store/format.h"
 #include "store/record.h"
 #include "store/store.h"
+#include "store/walk_files.h"
 
 enum {
     PIECE_BYTES = 1 << 20,
+    RANDOM_BYTES = 8 * 1024, /* read at once where what follows is not wanted */
+    PAGE_BYTES = 4096,
     /* A record over this is taken for damage: 16 times the default limit of a body. */
     RECORD_BYTES_MAX = 16 * FORMAT_BODY_MAX + FORMAT_RECORD_OVERHEAD,
 };
 
-struct walk_file {
-    char *path;
-    uint64_t start; /* log_off of its first byte */
-};
-
 struct store_walk {
     struct io *io;
-    char *dir; /* folder of the files; NULL for a lone file */
-    struct walk_file *files;
-    size_t n_files;
-    uint64_t file_bytes; /* length a file should have */
+    struct walk_files list;
 
-    /* the present file; fd < 0 before the first and behind the last */
+    /* the present file; closed before the first and behind the last */
     size_t i_file;
-    int fd;
-    uint64_t len;
+    struct quiet_file file;
+    uint64_t len; /* of it, as far as the next one does not begin earlier */
     uint64_t pos;
 
     /* what was read of it: file bytes [buf_pos, buf_pos + buf_len) */
@@ -51,18 +45,19 @@ struct store_walk {
     size_t buf_cap;
     uint64_t buf_pos;
     size_t buf_len;
+    bool is_at_random; /* during store_walk_look */
 };
 
 /* ---- reading ---- */
 
 static const char *present_path(const struct store_walk *w)
 {
-    return w->files[w->i_file].path;
+    return w->list.files[w->i_file].path;
 }
 
 static uint64_t present_start(const struct store_walk *w)
 {
-    return w->files[w->i_file].start;
+    return w->list.files[w->i_file].start;
 }
 
 static int grow_buffer(struct store_walk *w, size_t n, struct err *e)
@@ -77,24 +72,26 @@ static int grow_buffer(struct store_walk *w, size_t n, struct err *e)
     return 0;
 }
 
-/* Reads from `pos` as much as the buffer takes and the file has. */
-static int fill_buffer(struct store_walk *w, uint64_t pos, struct err *e)
+/* Reads a piece that has `n` bytes from `pos` on, from the start of a page: then each page is read
+ * once, and leaves no trace (base/quiet_file.h). The buffer takes it, the file has it. */
+static int fill_buffer(struct store_walk *w, uint64_t pos, uint64_t n_wanted, struct err *e)
 {
-    uint64_t want = w->len - pos < w->buf_cap ? w->len - pos : w->buf_cap;
+    uint64_t end = pos + n_wanted;
+    pos -= pos % PAGE_BYTES;
+    uint64_t piece = w->is_at_random ? RANDOM_BYTES : w->buf_cap;
+    if (pos + piece > end)
+        end = pos + piece;
+    size_t want = (size_t)((end < w->len ? end : w->len) - pos);
     w->buf_pos = pos;
     w->buf_len = 0;
-    while (w->buf_len < want) {
-        int64_t n = w->io->pread(w->io, w->fd, w->buf + w->buf_len, (size_t)want - w->buf_len,
-                                 pos + w->buf_len);
-        if (n == -EINTR)
-            continue;
-        if (n < 0)
-            return err_sys(e, (int)-n, "read '%s' at %" PRIu64, present_path(w), pos + w->buf_len);
-        if (n == 0)
-            return err_set(e, ERR_CORRUPT, "file '%s' was cut to %" PRIu64 " bytes meanwhile",
-                           present_path(w), pos + w->buf_len);
-        w->buf_len += (size_t)n;
-    }
+    size_t n;
+    int rc = quiet_read(&w->file, pos, w->buf, want, &n, e);
+    if (rc < 0)
+        return err_wrap(e, "read '%s'", present_path(w));
+    if (n < want)
+        return err_set(e, ERR_CORRUPT, "file '%s' was cut to %" PRIu64 " bytes meanwhile",
+                       present_path(w), pos + n);
+    w->buf_len = n;
     return 0;
 }
 
@@ -105,9 +102,9 @@ static int view(struct store_walk *w, uint64_t pos, uint64_t n, struct span *ret
     if (n > w->len - pos)
         n = w->len - pos;
     bool is_there = pos >= w->buf_pos && pos + n <= w->buf_pos + w->buf_len;
-    int rc = is_there ? 0 : grow_buffer(w, (size_t)n, e);
+    int rc = is_there ? 0 : grow_buffer(w, (size_t)n + PAGE_BYTES, e);
     if (rc == 0 && !is_there)
-        rc = fill_buffer(w, pos, e);
+        rc = fill_buffer(w, pos, n, e);
     if (rc < 0)
         return rc;
     size_t skip = (size_t)(pos - w->buf_pos);
@@ -119,7 +116,7 @@ static int view(struct store_walk *w, uint64_t pos, uint64_t n, struct span *ret
  * counts as a hole: passing over it keeps it out of the page cache. */
 static uint64_t skip_hole(const struct store_walk *w, uint64_t pos)
 {
-    off_t data = lseek(w->fd, (off_t)pos, SEEK_DATA);
+    off_t data = lseek(w->file.fd, (off_t)pos, SEEK_DATA);
     if (data >= 0)
         return (uint64_t)data < w->len ? (uint64_t)data : w->len;
     return errno == ENXIO ? w->len : pos;
@@ -159,7 +156,7 @@ static int look_once(struct store_walk *w, uint64_t pos, uint64_t expect_log_off
 /* A filler reaches to the end of the file; of a lone file the true length may be unknown. */
 static bool is_filler_whole(const struct store_walk *w, uint64_t pos, uint32_t left)
 {
-    return pos + left == w->file_bytes || (!w->dir && pos + left >= w->len);
+    return pos + left == w->list.file_bytes || (!w->list.dir && pos + left >= w->len);
 }
 
 struct look {
@@ -256,9 +253,7 @@ static int find_next(struct store_walk *w, uint64_t from, bool *ret_found, uint6
 
 static void close_file(struct store_walk *w)
 {
-    if (w->fd >= 0)
-        (void)w->io->close(w->io, w->fd); /* read only: nothing to lose */
-    w->fd = -1;
+    quiet_close(&w->file);
     w->buf_len = 0;
 }
 
@@ -267,86 +262,13 @@ static int open_file(struct store_walk *w, size_t i, struct err *e)
     close_file(w);
     w->i_file = i;
     w->pos = 0;
-    int fd = w->io->open(w->io, present_path(w), O_RDONLY, 0);
-    if (fd < 0)
-        return err_sys(e, -fd, "open '%s'", present_path(w));
-    w->fd = fd;
-    int rc = w->io->size(w->io, fd, &w->len);
+    int rc = quiet_open(&w->file, w->io, present_path(w), e);
     if (rc < 0)
-        return err_sys(e, -rc, "get the length of '%s'", present_path(w));
-    if (i + 1 < w->n_files && w->len > w->files[i + 1].start - w->files[i].start)
-        w->len = w->files[i + 1].start - w->files[i].start;
+        return rc;
+    w->len = w->file.bytes;
+    if (i + 1 < w->list.n && w->len > w->list.files[i + 1].start - present_start(w))
+        w->len = w->list.files[i + 1].start - present_start(w);
     return 0;
-}
-
-/* Takes over a path the caller allocated; frees it on failure. */
-static int add_file(struct store_walk *w, char *path, uint64_t start, struct err *e)
-{
-    struct walk_file *files = realloc(w->files, (w->n_files + 1) * sizeof *files);
-    if (!path || !files) {
-        free(path);
-        w->files = files ? files : w->files;
-        return err_set(e, ERR_NOMEM, "list files");
-    }
-    w->files = files;
-    w->files[w->n_files++] = (struct walk_file){.path = path, .start = start};
-    return 0;
-}
-
-/* Whether a name is that of a file of a log; `*ret_start` is what it says. */
-static bool parse_name(const char *name, uint64_t *ret_start)
-{
-    if (strlen(name) != FORMAT_NAME_DIGITS || strspn(name, "0123456789") != FORMAT_NAME_DIGITS)
-        return false;
-    errno = 0;
-    uint64_t start = strtoull(name, NULL, 10);
-    if (errno != 0 || start > INT64_MAX)
-        return false;
-    *ret_start = start;
-    return true;
-}
-
-static char *join_path(const char *dir, const char *name)
-{
-    char *path = NULL;
-    return asprintf(&path, "%s/%s", dir, name) < 0 ? NULL : path;
-}
-
-static int by_start(const void *a, const void *b)
-{
-    uint64_t x = ((const struct walk_file *)a)->start, y = ((const struct walk_file *)b)->start;
-    return (x > y) - (x < y);
-}
-
-static int list_files(struct store_walk *w, DIR *dir, struct err *e)
-{
-    for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
-        uint64_t start;
-        if (!parse_name(entry->d_name, &start))
-            continue;
-        int rc = add_file(w, join_path(w->dir, entry->d_name), start, e);
-        if (rc < 0)
-            return rc;
-    }
-    if (w->n_files > 0)
-        qsort(w->files, w->n_files, sizeof *w->files, by_start);
-    return 0;
-}
-
-/* The writer may have rolled since the files were listed. */
-static int add_rolled_file(struct store_walk *w, struct err *e)
-{
-    if (!w->dir || w->i_file + 1 < w->n_files)
-        return 0;
-    uint64_t start = present_start(w) + w->file_bytes;
-    char name[FORMAT_NAME_DIGITS + 1];
-    (void)snprintf(name, sizeof name, "%020" PRIu64, start);
-    char *path = join_path(w->dir, name);
-    if (path && access(path, F_OK) < 0) {
-        free(path);
-        return 0;
-    }
-    return add_file(w, path, start, e);
 }
 
 /* Whether a file behind the present one has a byte that is not zero. Leaves the present one open.
@@ -357,7 +279,7 @@ static int has_later_data(struct store_walk *w, bool *ret, struct err *e)
     const uint64_t pos = w->pos;
     bool has_data = false;
     int rc = 0;
-    for (size_t i = i_present + 1; rc == 0 && !has_data && i < w->n_files; i++) {
+    for (size_t i = i_present + 1; rc == 0 && !has_data && i < w->list.n; i++) {
         bool found = false;
         uint64_t end = 0;
         rc = open_file(w, i, e);
@@ -375,42 +297,13 @@ static int has_later_data(struct store_walk *w, bool *ret, struct err *e)
 
 /* ---- opening ---- */
 
-static int open_folder(struct store_walk *w, const char *path, struct err *e)
+/* Where a file begins whose name does not tell: its first record does. */
+static int place_lone_file(struct store_walk *w, const char *path, struct err *e)
 {
-    char *log_dir = join_path(path, FORMAT_DIR_LOG);
-    if (!log_dir)
-        return err_set(e, ERR_NOMEM, "name a folder");
-    struct stat st;
-    bool is_root = stat(log_dir, &st) == 0 && S_ISDIR(st.st_mode);
-    w->dir = is_root ? log_dir : strdup(path);
-    if (!is_root)
-        free(log_dir);
-    if (!w->dir)
-        return err_set(e, ERR_NOMEM, "name a folder");
-    DIR *dir = opendir(w->dir);
-    if (!dir)
-        return err_sys(e, errno, "open folder '%s'", w->dir);
-    int rc = list_files(w, dir, e);
-    (void)closedir(dir);
-    if (rc == 0 && w->n_files == 0 && !is_root)
-        rc = err_set(e, ERR_UNSUPPORTED, "folder '%s' holds no commit log", path);
-    return rc;
-}
-
-static int open_lone_file(struct store_walk *w, const char *path, struct err *e)
-{
-    const char *slash = strrchr(path, '/');
-    uint64_t start = 0;
-    bool has_name = parse_name(slash ? slash + 1 : path, &start);
-    int rc = add_file(w, strdup(path), start, e);
-    if (rc == 0)
-        rc = open_file(w, 0, e);
-    if (rc < 0 || has_name)
-        return rc;
     enum record_check check;
     struct store_record rec;
     const char *why = "";
-    rc = look_once(w, 0, RECORD_OFF_UNKNOWN, &check, &rec, &why, e);
+    int rc = look_once(w, 0, RECORD_OFF_UNKNOWN, &check, &rec, &why, e);
     if (rc < 0)
         return rc;
     if (check != RECORD_OK)
@@ -418,22 +311,23 @@ static int open_lone_file(struct store_walk *w, const char *path, struct err *e)
                        "file '%s' is no commit log: its name tells no position and no record is "
                        "at its start",
                        path);
-    w->files[0].start = rec.log_off;
+    w->list.files[0].start = rec.log_off;
     return 0;
 }
 
-static int choose_file_bytes(struct store_walk *w, struct err *e)
+static int open_files(struct store_walk *w, const char *path, bool is_folder, struct err *e)
 {
-    int rc = w->fd < 0 ? open_file(w, 0, e) : 0;
-    if (rc < 0 || w->file_bytes > 0)
+    bool has_name = true;
+    int rc = is_folder ? walk_files_list(&w->list, path, e)
+                       : walk_files_lone(&w->list, path, &has_name, e);
+    if (rc < 0 || w->list.n == 0)
         return rc;
-    w->file_bytes = w->len;
-    for (size_t i = 1; i < w->n_files; i++) {
-        uint64_t distance = w->files[i].start - w->files[i - 1].start;
-        if (i == 1 || distance < w->file_bytes)
-            w->file_bytes = distance;
-    }
-    return 0;
+    rc = open_file(w, 0, e);
+    if (rc == 0 && !has_name)
+        rc = place_lone_file(w, path, e);
+    if (rc == 0)
+        walk_files_settle(&w->list, w->len);
+    return rc;
 }
 
 int store_walk_open(struct store_walk **ret_walk, const char *path, uint64_t file_bytes,
@@ -448,13 +342,11 @@ int store_walk_open(struct store_walk **ret_walk, const char *path, uint64_t fil
     if (!w)
         return err_set(e, ERR_NOMEM, "open '%s'", path);
     w->io = io;
-    w->fd = -1;
-    w->file_bytes = file_bytes;
+    w->file.fd = -1;
+    w->list.file_bytes = file_bytes;
     int rc = grow_buffer(w, PIECE_BYTES, e);
     if (rc == 0)
-        rc = S_ISDIR(st.st_mode) ? open_folder(w, path, e) : open_lone_file(w, path, e);
-    if (rc == 0 && w->n_files > 0)
-        rc = choose_file_bytes(w, e);
+        rc = open_files(w, path, S_ISDIR(st.st_mode), e);
     if (rc < 0)
         goto fail;
     *ret_walk = w;
@@ -469,10 +361,7 @@ void store_walk_close(struct store_walk *w)
     if (!w)
         return;
     close_file(w);
-    for (size_t i = 0; i < w->n_files; i++)
-        free(w->files[i].path);
-    free(w->files);
-    free(w->dir);
+    walk_files_fini(&w->list);
     free(w->buf);
     free(w);
 }
@@ -527,14 +416,15 @@ static int pass_over(struct store_walk *w, const struct look *look, struct store
 static int leave_file(struct store_walk *w, bool *ret_moved, struct store_walk_item *ret,
                       struct err *e)
 {
-    int rc = add_rolled_file(w, e);
+    bool is_last = w->i_file + 1 == w->list.n;
+    int rc = is_last ? walk_files_add_rolled(&w->list, e) : 0;
     if (rc < 0)
         return rc;
-    if (w->i_file + 1 == w->n_files) {
+    if (w->i_file + 1 == w->list.n) {
         emit_end(w, ret);
         return 0;
     }
-    uint64_t gap = w->files[w->i_file + 1].start - present_start(w) - w->pos;
+    uint64_t gap = w->list.files[w->i_file + 1].start - present_start(w) - w->pos;
     if (gap > 0) {
         emit_damage(w, ret, gap, "a file is missing or too short");
         return 0;
@@ -568,7 +458,7 @@ static int step(struct store_walk *w, struct store_walk_item *ret, struct err *e
 
 int store_walk_next(struct store_walk *w, struct store_walk_item *ret, struct err *e)
 {
-    if (w->n_files == 0) {
+    if (w->list.n == 0) {
         *ret = (struct store_walk_item){.kind = STORE_WALK_END};
         return 0;
     }
@@ -580,4 +470,59 @@ int store_walk_next(struct store_walk *w, struct store_walk_item *ret, struct er
             return rc;
     }
     return step(w, ret, e);
+}
+
+/* ---- elsewhere ---- */
+
+static int go_to(struct store_walk *w, uint64_t log_off, struct err *e)
+{
+    size_t i = walk_files_find(&w->list, log_off);
+    return i == w->i_file && w->file.fd >= 0 ? 0 : open_file(w, i, e);
+}
+
+int store_walk_seek(struct store_walk *w, uint64_t log_off, struct err *e)
+{
+    if (w->list.n == 0)
+        return 0;
+    int rc = go_to(w, log_off, e);
+    if (rc == 0)
+        w->pos = 0;
+    return rc;
+}
+
+int store_walk_look(struct store_walk *w, uint64_t log_off, struct store_walk_item *ret,
+                    struct err *e)
+{
+    struct look look = {.check = RECORD_BAD, .why = "the log does not hold this position"};
+    int rc = w->list.n == 0 ? 0 : go_to(w, log_off, e);
+    if (rc < 0)
+        return rc;
+    uint64_t start = w->list.n == 0 ? 0 : present_start(w);
+    w->pos = log_off > start ? log_off - start : 0;
+    w->is_at_random = true;
+    if (log_off >= start && w->pos < w->len)
+        rc = look_twice(w, w->pos, &look, e);
+    w->is_at_random = false;
+    if (rc < 0)
+        return rc;
+    *ret = (struct store_walk_item){.kind = STORE_WALK_DAMAGE, .log_off = log_off};
+    if (look.check == RECORD_OK)
+        *ret = (struct store_walk_item){.kind = STORE_WALK_RECORD,
+                                        .log_off = log_off,
+                                        .len = look.rec.size,
+                                        .rec = look.rec,
+                                        .body_ok = look.body_ok};
+    else
+        (void)snprintf(ret->why, sizeof ret->why, "%s",
+                       look.check == RECORD_BAD ? look.why : "no record is there");
+    return 0;
+}
+
+void store_walk_bounds(const struct store_walk *w, struct store_walk_bounds *ret)
+{
+    *ret = (struct store_walk_bounds){.file_bytes = w->list.file_bytes};
+    if (w->list.n == 0)
+        return;
+    ret->begin = w->list.files[0].start;
+    ret->end = w->list.files[w->list.n - 1].start + w->list.file_bytes;
 }

@@ -409,6 +409,43 @@ START_TEST(a_live_log_is_followed_over_the_roll)
 }
 END_TEST
 
+START_TEST(a_walk_goes_on_from_the_file_of_a_position)
+{
+    fill_file(0, 2);
+    fill_file(FILE_BYTES, 2);
+    open_root();
+    struct store_walk_bounds bounds;
+    struct err e;
+    store_walk_bounds(walk, &bounds);
+    ck_assert_uint_eq(bounds.begin, 0);
+    ck_assert_uint_eq(bounds.end, 2 * FILE_BYTES);
+    ck_assert_uint_eq(bounds.file_bytes, FILE_BYTES);
+    ck_assert_int_eq(store_walk_seek(walk, FILE_BYTES + SIZE, &e), 0);
+    expect(STORE_WALK_RECORD, FILE_BYTES, SIZE);
+    ck_assert_int_eq(store_walk_seek(walk, 5, &e), 0);
+    expect(STORE_WALK_RECORD, 0, SIZE);
+}
+END_TEST
+
+START_TEST(one_position_is_looked_at_alone)
+{
+    fill_file(0, 2);
+    fill_file(FILE_BYTES, 2);
+    open_root();
+    struct err e;
+    ck_assert_int_eq(store_walk_look(walk, FILE_BYTES + SIZE, &item, &e), 0);
+    ck_assert_int_eq(item.kind, STORE_WALK_RECORD);
+    ck_assert_uint_eq(item.rec.log_off, FILE_BYTES + SIZE);
+    ck_assert(item.body_ok);
+    static const uint64_t none[] = {1, SIZE + 8, 2 * FILE_BYTES - 1, 2 * FILE_BYTES, UINT64_MAX};
+    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
+        ck_assert_int_eq(store_walk_look(walk, none[i], &item, &e), 0);
+        ck_assert_int_eq(item.kind, STORE_WALK_DAMAGE);
+        ck_assert_uint_eq(item.log_off, none[i]);
+    }
+}
+END_TEST
+
 START_TEST(a_record_larger_than_a_piece_is_read_whole)
 {
     enum { BODY = 3 << 20 };
@@ -505,6 +542,8 @@ static TCase *sound_case(void)
     tcase_add_test(tc, what_is_no_log_is_refused);
     tcase_add_test(tc, files_with_other_names_are_left_alone);
     tcase_add_test(tc, a_live_log_is_followed_over_the_roll);
+    tcase_add_test(tc, a_walk_goes_on_from_the_file_of_a_position);
+    tcase_add_test(tc, one_position_is_looked_at_alone);
     tcase_add_test(tc, a_record_larger_than_a_piece_is_read_whole);
     tcase_add_test(tc, short_reads_change_nothing);
     return tc;
