@@ -148,21 +148,37 @@ static uint8_t *put_span(uint8_t *dst, struct span s)
     return dst + s.len;
 }
 
+static uint8_t *put_tail(uint8_t *dst, const struct record_plan *plan,
+                         const struct store_message *m)
+{
+    if (plan->magic == STORE_MAGIC_V2) {
+        be16_put(dst, (uint16_t)m->topic.len);
+        dst += 2;
+    } else {
+        *dst++ = (uint8_t)m->topic.len;
+    }
+    dst = put_span(dst, m->topic);
+    be16_put(dst, (uint16_t)m->properties.len);
+    return put_span(dst + 2, m->properties);
+}
+
 void record_write(uint8_t *dst, const struct record_plan *plan, const struct store_message *m)
 {
     uint8_t *at = put_head(dst, plan, m);
     for (size_t i = 0; i < m->n_body; i++)
         at = put_span(at, m->body[i]);
-    if (plan->magic == STORE_MAGIC_V2) {
-        be16_put(at, (uint16_t)m->topic.len);
-        at += 2;
-    } else {
-        *at++ = (uint8_t)m->topic.len;
-    }
-    at = put_span(at, m->topic);
-    be16_put(at, (uint16_t)m->properties.len);
-    at = put_span(at + 2, m->properties);
+    at = put_tail(at, plan, m);
     assert(at == dst + plan->size);
+}
+
+size_t record_write_around(uint8_t *dst, const struct record_plan *plan,
+                           const struct store_message *m)
+{
+    uint8_t *body = put_head(dst, plan, m);
+    uint8_t *end = put_tail(body, plan, m);
+    assert(end == dst + (plan->size - plan->body_len));
+    (void)end; /* looked at in debug builds only */
+    return (size_t)(body - dst);
 }
 
 void record_patch(uint8_t *dst, const struct record_plan *plan, uint64_t queue_off,

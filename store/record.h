@@ -33,6 +33,12 @@ int record_plan(const struct store_message *m, const struct store_host *host,
 /* Writes all plan->size bytes at `dst`, each body piece copied once; late fields are zero. */
 void record_write(uint8_t *dst, const struct record_plan *plan, const struct store_message *m);
 
+/* Writes a record without its body, plan->size - plan->body_len bytes, for who writes the body from
+ * where it lies; returns where in them it belongs. Late fields are zero, and all before the body.
+ */
+size_t record_write_around(uint8_t *dst, const struct record_plan *plan,
+                           const struct store_message *m);
+
 /* Fills in the late fields of a record written before: what is known only under the append lock. */
 void record_patch(uint8_t *dst, const struct record_plan *plan, uint64_t queue_off,
                   uint64_t log_off, uint64_t store_ms);
