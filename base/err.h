@@ -19,6 +19,7 @@
     X(TOOBIG, "over the limit")                                                                    \
     X(UNSUPPORTED, "not supported")                                                                \
     X(FAILED, "the store has failed and must be reopened")                                         \
+    X(UNKNOWN, "not known whether it is stored")                                                   \
     X(CLOSED, "shutting down")
 
 enum err_code {

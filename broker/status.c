@@ -56,6 +56,8 @@ int32_t status_code_of(int err_code)
     case ERR_NOMEM:
     case ERR_BUSY:
         return CODE(TOO_MANY_REQUESTS);
+    case ERR_UNKNOWN: /* it may be stored: the client may send it again */
+        return CODE(MASTER_PERSISTENCE_TIMEOUT);
     case ERR_CORRUPT:
     case ERR_IO:
     case ERR_NOSPACE:

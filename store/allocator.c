@@ -52,13 +52,20 @@ static uint64_t window_end(const struct mapped_file *f, uint64_t in_file, uint64
     return end < f->bytes ? end : f->bytes;
 }
 
+/* Makes a file that nobody else knows ready to be written from `in_file` on. */
+static int make_ready(struct mapped_file *f, uint64_t in_file, uint64_t window, struct err *e)
+{
+    /* pages behind the writer count as populated: they are not written again */
+    uint64_t done = window > 0 ? in_file - in_file % MAPPED_PAGE_BYTES : f->bytes;
+    atomic_store_explicit(&f->populated, done, memory_order_release);
+    if (window == 0)
+        return mapped_file_protect(f, e);
+    return mapped_file_populate(f, window_end(f, in_file, window), e);
+}
+
 int allocator_begin(struct allocator *a, struct mapped_file *first, uint64_t off, struct err *e)
 {
-    uint64_t in_file = off - first->start;
-    /* pages behind the writer count as populated: they are not written again */
-    atomic_store_explicit(&first->populated, in_file - in_file % MAPPED_PAGE_BYTES,
-                          memory_order_release);
-    int rc = mapped_file_populate(first, window_end(first, in_file, a->idle_window_bytes), e);
+    int rc = make_ready(first, off - first->start, a->idle_window_bytes, e);
     if (rc < 0)
         return rc;
     atomic_store_explicit(&a->nudge_off, off, memory_order_seq_cst); /* see struct allocator */
@@ -131,6 +138,11 @@ static void tell(struct allocator *a, int rc, const struct err *e)
     lock_drop(&a->lock);
 }
 
+void allocator_rouse(struct allocator *a)
+{
+    tell(a, 0, /* e = */ NULL);
+}
+
 /* ---- the maker ---- */
 
 static int make_file(struct mapped_files *log, uint64_t start, uint64_t populate_bytes,
@@ -141,7 +153,7 @@ static int make_file(struct mapped_files *log, uint64_t start, uint64_t populate
         mapped_file_create(&f, log->io, log->folder, start, log->file_bytes, log->file_bytes, e);
     if (rc < 0)
         return rc;
-    rc = mapped_file_populate(f, window_end(f, 0, populate_bytes), e);
+    rc = make_ready(f, 0, populate_bytes, e);
     if (rc == 0)
         rc = mapped_files_add(log, f, e);
     if (rc < 0) {
@@ -323,7 +335,7 @@ int allocator_window_step(void *arg)
     int rc = populate(a, published, window, &e);
     if (rc < 0)
         tell(a, rc, &e);
-    if (is_idle(a)) {
+    if (is_idle(a) && a->window_bytes > 0) {
         shrink(a, a->current,
                window_end(a->current, published - a->current->start, a->idle_window_bytes));
         if (a->next)

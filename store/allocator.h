@@ -16,7 +16,7 @@ struct allocator {
     /* set before start, then constant */
     struct mapped_files *log;
     const _Atomic uint64_t *published; /* where the writer is */
-    uint64_t window_bytes;             /* populated ahead at most */
+    uint64_t window_bytes;             /* populated ahead at most; 0: nothing is, see init */
     uint64_t idle_window_bytes;        /* populated ahead at least; no less than one record */
     /* window only (the opener before it starts) */
     struct mapped_file *current; /* the file written to; pinned */
@@ -47,6 +47,8 @@ struct allocator {
 
 #define ALLOCATOR_NOT_DUE UINT64_MAX
 
+/* With windows of 0 bytes files are mapped read only, for a writer that does not write through the
+ * mapping: their pages come with what is written, so all of a file counts as populated. */
 void allocator_init(struct allocator *a, struct mapped_files *log,
                     const _Atomic uint64_t *published, uint64_t window_bytes,
                     uint64_t idle_window_bytes);
@@ -72,6 +74,10 @@ struct allocator_turn {
 };
 
 struct allocator_turn allocator_turn(struct allocator *a);
+
+/* Lets who waits look again, since what they wait for may not come. Thread: any; holding LOCK_LEAF:
+ * no. */
+void allocator_rouse(struct allocator *a);
 
 /* Waits until room was made since `seen`; an error when making it failed meanwhile. */
 int allocator_wait(struct allocator *a, struct allocator_turn seen, struct err *e) MUST_CHECK;

@@ -1,10 +1,11 @@
 /* The append path.
  *
  * Under LOCK_APPEND: look whether the record fits into populated pages of the active file, roll to
- * the file made ready when it does not, number and copy the record, publish. No system call but the
+ * the file made ready when it does not, number the record, copy or queue it. No system call but the
  * clock, no allocation, no I/O (I7); who finds no room leaves the lock and waits for the allocator.
- * tail is what is reserved; it equals published outside the lock, and both stay at or below the
- * populated mark of the active file (I1), but for a window that shrinks at that moment.
+ * tail is what is reserved. Mapped, it equals published outside the lock, and both stay at or below
+ * the populated mark of the active file (I1), but for a window that shrinks at that moment.
+ * Written, published follows when the group was written.
  *
  * A record is believed by recovery only with its own position in it, and that is stored last: a
  * process that dies at any instruction leaves a whole record or none (I5). A roll leaves the filler
@@ -25,8 +26,10 @@ int commit_log_init(struct commit_log *log, const struct commit_log_options *opt
         .io = io,
         .file_bytes = opt->file_bytes,
         .max_message_bytes = opt->max_message_bytes,
+        .is_written = opt->is_written,
         .host = opt->host,
     };
+    log->end_out = &log->first_out;
     int rc =
         mapped_files_init(&log->files, io, opt->folder, opt->file_bytes, MAPPED_READ, reclaimer, e);
     if (rc < 0)
@@ -35,6 +38,8 @@ int commit_log_init(struct commit_log *log, const struct commit_log_options *opt
     uint64_t record_max = (uint64_t)opt->max_message_bytes + FORMAT_RECORD_OVERHEAD;
     uint64_t window = opt->window_bytes > record_max ? opt->window_bytes : record_max;
     uint64_t idle_window = window / 8 > record_max ? window / 8 : record_max;
+    if (log->is_written)
+        window = idle_window = 0;
     allocator_init(&log->allocator, &log->files, &log->published, window, idle_window);
     rc = io_make_dirs(io, opt->folder, e);
     if (rc == 0)
@@ -89,7 +94,8 @@ int commit_log_begin(struct commit_log *log, uint64_t tail, uint64_t last_ms, st
         return rc;
     assert(f);
     mapped_file_unpin(f); /* nobody else is here yet, and the mapping may have to change */
-    rc = mapped_file_map(f, MAPPED_WRITE, e);
+    if (!log->is_written)
+        rc = mapped_file_map(f, MAPPED_WRITE, e);
     if (rc == 0)
         rc = mapped_file_allocate(f, f->bytes, e); /* RocketMQ leaves holes (I4) */
     if (rc == 0)
@@ -126,45 +132,64 @@ int commit_log_stop(struct commit_log *log, struct err *e)
 
 void commit_log_fail(struct commit_log *log)
 {
-    atomic_store_explicit(&log->is_failed, true, memory_order_release); /* pairs with check_open */
+    /* pairs with commit_log_has_failed */
+    atomic_store_explicit(&log->is_failed, true, memory_order_release);
+    allocator_rouse(&log->allocator); /* published may never come to where room is made */
 }
 
 /* ---- appending ---- */
 
 enum place { PLACE_FOUND, PLACE_WAIT };
 
-static void publish(struct commit_log *log, uint64_t tail)
+/* A record that looks for its place. */
+struct draft {
+    struct queue_seq *seq;
+    const struct store_message *message;
+    struct record_plan plan;
+    struct outgoing *out; /* written engine only, else NULL */
+};
+
+/* Moves the tail; mapped, what was copied below it is published with it. */
+static void advance(struct commit_log *log, uint64_t tail)
 {
     log->tail = tail;
-    /* what was copied is seen by who loads this (I2) */
-    atomic_store_explicit(&log->published, tail, memory_order_seq_cst);
+    if (!log->is_written) /* what was copied is seen by who loads this (I2) */
+        atomic_store_explicit(&log->published, tail, memory_order_seq_cst);
+}
+
+static void end_file(const struct commit_log *log, struct draft *d, uint32_t left)
+{
+    if (d->out)
+        d->out->filler_bytes = left;
+    else
+        record_write_filler(log->active->base + (log->tail - log->active->start), left);
 }
 
 /* Ends the active file and goes on in the one made ready; false when there is none yet. */
-static bool roll(struct commit_log *log, uint64_t left)
+static bool roll(struct commit_log *log, struct draft *d, uint64_t left)
 {
     struct mapped_file *next = allocator_take(&log->allocator);
     if (!next)
         return false;
     struct mapped_file *sealed = log->active;
     if (left >= FORMAT_FILLER_BYTES) /* always, in files written by us */
-        record_write_filler(sealed->base + (log->tail - sealed->start), (uint32_t)left);
+        end_file(log, d, (uint32_t)left);
     log->active = next;
-    publish(log, next->start);
+    advance(log, next->start);
     mapped_file_unpin(sealed);
     return true;
 }
 
-/* Makes sure that `size` bytes at the tail lie in populated pages of the active file. */
-static enum place find_place(struct commit_log *log, uint32_t size)
+/* Makes sure that the record would lie in populated pages of the active file at the tail. */
+static enum place find_place(struct commit_log *log, struct draft *d)
 {
     uint64_t left = log->active->start + log->file_bytes - log->tail;
-    if (!format_record_fits(size, left)) {
-        if (!roll(log, left))
+    if (!format_record_fits(d->plan.size, left)) {
+        if (!roll(log, d, left))
             return PLACE_WAIT;
     }
     /* with room for the filler, so that a roll never waits for pages */
-    uint64_t need = log->tail - log->active->start + size + FORMAT_FILLER_BYTES;
+    uint64_t need = log->tail - log->active->start + d->plan.size + FORMAT_FILLER_BYTES;
     uint64_t populated = atomic_load_explicit(&log->active->populated, memory_order_acquire);
     return need <= populated ? PLACE_FOUND : PLACE_WAIT;
 }
@@ -173,8 +198,7 @@ static int check_open(const struct commit_log *log, const struct queue_seq *seq,
 {
     if (log->is_closed)
         return err_set(e, ERR_CLOSED, "append: the store is closing");
-    /* pairs with commit_log_fail */
-    if (atomic_load_explicit(&log->is_failed, memory_order_acquire))
+    if (commit_log_has_failed(log))
         return err_set(e, ERR_FAILED, "append: a sync failed earlier, the store must be reopened");
     if (seq->dropped)
         return err_set(e, ERR_NOTFOUND, "append: the topic is being deleted");
@@ -189,12 +213,20 @@ static uint64_t stamp_ms(struct commit_log *log)
     return log->last_ms;
 }
 
-static void write_record(struct commit_log *log, const struct record_plan *plan,
-                         const struct store_message *m, const struct store_appended *at)
+static void write_record(struct commit_log *log, const struct draft *d,
+                         const struct store_appended *at)
 {
     uint8_t *dst = log->active->base + (log->tail - log->active->start);
-    record_write(dst, plan, m);
-    record_patch(dst, plan, at->queue_off, at->log_off, at->store_ms);
+    record_write(dst, &d->plan, d->message);
+    record_patch(dst, &d->plan, at->queue_off, at->log_off, at->store_ms);
+}
+
+static void queue_record(struct commit_log *log, struct outgoing *out,
+                         const struct store_appended *at)
+{
+    outgoing_place(out, at);
+    *log->end_out = out;
+    log->end_out = &out->next;
 }
 
 /* Numbers that a record gets: halves of transactions have no place in a queue. */
@@ -205,63 +237,96 @@ static bool is_numbered(const struct store_message *m)
 }
 
 /* One try under the lock. */
-static int try_append(struct commit_log *log, struct queue_seq *seq, const struct record_plan *plan,
-                      const struct store_message *m, enum place *ret_place,
+static int try_append(struct commit_log *log, struct draft *d, enum place *ret_place,
                       struct store_appended *ret, struct err *e)
 {
     lock_take(&log->lock);
-    int rc = check_open(log, seq, e);
+    int rc = check_open(log, d->seq, e);
     if (rc < 0)
         goto out;
-    *ret_place = find_place(log, plan->size);
+    *ret_place = find_place(log, d);
     if (*ret_place == PLACE_WAIT)
         goto out;
     ret->log_off = log->tail;
-    ret->size = plan->size;
-    ret->queue_off = is_numbered(m) ? seq->next_off++ : 0;
+    ret->size = d->plan.size;
+    ret->queue_off = is_numbered(d->message) ? d->seq->next_off++ : 0;
     ret->store_ms = stamp_ms(log);
-    write_record(log, plan, m, ret);
+    if (!d->out)
+        write_record(log, d, ret);
     if (atomic_load_explicit(&log->active->is_bad, memory_order_acquire)) { /* see guard.c */
         commit_log_fail(log);
         rc = err_set(e, ERR_FAILED, "append to '%s': it was cut or cannot be read",
                      log->active->path);
         goto out;
     }
+    if (d->out)
+        queue_record(log, d->out, ret);
     log->n_appended++;
-    log->appended_bytes += plan->size;
-    publish(log, log->tail + plan->size);
+    log->appended_bytes += d->plan.size;
+    advance(log, log->tail + d->plan.size);
 out:
     lock_drop(&log->lock);
     return rc;
 }
 
-int commit_log_append(struct commit_log *log, struct queue_seq *seq, const struct store_message *m,
-                      struct store_appended *ret, struct err *e)
+/* Tries until there is room. */
+static int append_draft(struct commit_log *log, struct draft *d, struct store_appended *ret,
+                        struct err *e)
 {
-    struct record_plan plan;
-    int rc = record_plan(m, &log->host, log->max_message_bytes, &plan, e);
-    if (rc < 0)
-        return rc;
-    if (!format_record_fits(plan.size, log->file_bytes))
-        return err_set(e, ERR_TOOBIG, "append: the record has %" PRIu32 " bytes, a file %" PRIu64,
-                       plan.size, log->file_bytes);
-    struct store_appended at;
     for (;;) {
         enum place place = PLACE_FOUND;
         struct allocator_turn turn = allocator_turn(&log->allocator);
-        rc = try_append(log, seq, &plan, m, &place, &at, e);
-        if (rc < 0)
+        int rc = try_append(log, d, &place, ret, e);
+        if (rc < 0 || place == PLACE_FOUND)
             return rc;
-        if (place == PLACE_FOUND)
-            break;
         atomic_fetch_add_explicit(&log->n_waits, 1, memory_order_relaxed); /* a count */
         rc = allocator_wait(&log->allocator, turn, e);
         if (rc < 0)
             return rc;
     }
-    allocator_nudge(&log->allocator, at.log_off + at.size);
+}
+
+int commit_log_append(struct commit_log *log, struct queue_seq *seq, const struct store_message *m,
+                      struct store_appended *ret, struct err *e)
+{
+    struct draft d = {.seq = seq, .message = m};
+    int rc = record_plan(m, &log->host, log->max_message_bytes, &d.plan, e);
+    if (rc < 0)
+        return rc;
+    if (!format_record_fits(d.plan.size, log->file_bytes))
+        return err_set(e, ERR_TOOBIG, "append: the record has %" PRIu32 " bytes, a file %" PRIu64,
+                       d.plan.size, log->file_bytes);
+    if (log->is_written && (rc = outgoing_new(&d.out, m, &d.plan, e)) < 0)
+        return rc;
+    struct store_appended at;
+    rc = append_draft(log, &d, &at, e);
+    if (rc < 0) {
+        outgoing_free(d.out);
+        return rc;
+    }
+    if (!log->is_written)
+        allocator_nudge(&log->allocator, at.log_off + at.size);
     *ret = at;
     return 0;
+}
+
+/* ---- the written engine's other side ---- */
+
+struct outgoing *commit_log_take(struct commit_log *log)
+{
+    lock_take(&log->lock);
+    struct outgoing *first = log->first_out;
+    log->first_out = NULL;
+    log->end_out = &log->first_out;
+    lock_drop(&log->lock);
+    return first;
+}
+
+void commit_log_publish(struct commit_log *log, uint64_t upto)
+{
+    /* what was written is seen by who loads this (I2) */
+    atomic_store_explicit(&log->published, upto, memory_order_seq_cst);
+    allocator_nudge(&log->allocator, upto);
 }
 
 /* ---- reading ---- */

@@ -1,4 +1,7 @@
-/* The commit log: where every record is appended, in one short critical section. */
+/* The commit log: where every record is appended, in one short critical section.
+ *
+ * Two engines write it. Mapped: the record is copied into the mapping, and published at once.
+ * Written: it is queued for group_commit.h, which writes it and then publishes. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef STORE_COMMIT_LOG_H
 #define STORE_COMMIT_LOG_H
@@ -10,12 +13,14 @@
 #include "store/allocator.h"
 #include "store/consume_queue.h"
 #include "store/mapped_files.h"
+#include "store/outgoing.h"
 
 struct commit_log {
     /* set before start, then constant */
     struct io *io;
     uint64_t file_bytes;
     uint32_t max_message_bytes;
+    bool is_written; /* the engine; false: mapped */
     struct store_host host;
     struct mapped_files files;
     struct allocator allocator;
@@ -26,10 +31,12 @@ struct commit_log {
     uint64_t last_ms;           /* store times never go back */
     bool is_closed;
     uint64_t n_appended, appended_bytes;
-    /* atomic: stored under lock (seq_cst: see struct worker and struct allocator), loaded by any
-     * reader (acquire or seq_cst) -- I2 */
+    struct outgoing *first_out; /* not yet taken by the committer, in order; owned */
+    struct outgoing **end_out;  /* where the next is linked */
+    /* atomic: stored under lock, or by the committer (seq_cst: see struct worker and struct
+     * allocator), loaded by any reader (acquire or seq_cst) -- I2 */
     _Atomic uint64_t published;
-    /* atomic: stored by the flusher (release), loaded by appenders (acquire) -- I5 */
+    /* atomic: stored by flusher and committer (release), loaded by any thread (acquire) -- I5 */
     _Atomic bool is_failed;
     _Atomic uint64_t n_waits; /* relaxed: a count */
 };
@@ -39,6 +46,7 @@ struct commit_log_options {
     uint64_t file_bytes;
     uint32_t max_message_bytes;
     uint64_t window_bytes;
+    bool is_written;
     struct store_host host;
 };
 
@@ -48,7 +56,7 @@ int commit_log_init(struct commit_log *log, const struct commit_log_options *opt
 void commit_log_fini(struct commit_log *log); /* after stop; zeroed memory is fine */
 
 /* Appending goes on at `tail`; files behind it are dropped, the one there is allocated whole and
- * its first window populated. ERR_NOSPACE. */
+ * made ready for its engine. ERR_NOSPACE. */
 int commit_log_begin(struct commit_log *log, uint64_t tail, uint64_t last_ms,
                      struct err *e) MUST_CHECK;
 
@@ -61,12 +69,26 @@ void commit_log_close(struct commit_log *log);
 /* Ends the allocator and gives back the active file. */
 int commit_log_stop(struct commit_log *log, struct err *e) MUST_CHECK;
 
-/* See store_append. ERR_NOTFOUND: the queue's topic is being deleted. Locks: takes LOCK_APPEND. */
+/* See store_append; written: the record is only queued, and its body must stay where it is until it
+ * was written or the log has failed. ERR_NOTFOUND: the queue's topic is being deleted. Locks: takes
+ * LOCK_APPEND. */
 int commit_log_append(struct commit_log *log, struct queue_seq *seq, const struct store_message *m,
                       struct store_appended *ret, struct err *e) MUST_CHECK;
 
-/* From here on nothing is appended (I5). */
+/* The records queued since the last time, in order, now the caller's; NULL: none. Locks: takes
+ * LOCK_APPEND. */
+struct outgoing *commit_log_take(struct commit_log *log);
+
+/* What is below `upto` was written. Thread: the committer. */
+void commit_log_publish(struct commit_log *log, uint64_t upto);
+
+/* From here on nothing is appended (I5). Locks: LOCK_APPEND may be held, LOCK_LEAF not. */
 void commit_log_fail(struct commit_log *log);
+
+static inline bool commit_log_has_failed(const struct commit_log *log)
+{
+    return atomic_load_explicit(&log->is_failed, memory_order_acquire); /* see commit_log_fail */
+}
 
 /* The record at `log_off` of `size` bytes, its file pinned. ERR_NOTFOUND: not published, or gone;
  * ERR_CORRUPT: it fails its check (the body's CRC is not looked at). Thread: any. */

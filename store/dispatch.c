@@ -210,6 +210,21 @@ int dispatcher_step(void *arg)
     return is_busy(d, n) ? WORKER_NAP : WORKER_WHEN_WOKEN;
 }
 
+/* An error when waiting for `log_off` is no use. */
+static int why_never(const struct dispatcher *d, uint64_t log_off, struct err *e)
+{
+    lock_assert_held(&d->lock);
+    if (d->failure.code < 0) {
+        *e = d->failure;
+        return d->failure.code;
+    }
+    if (d->is_stopped)
+        return err_set(e, ERR_CLOSED, "wait for the queues: the store is closing");
+    if (commit_log_has_failed(d->log) && commit_log_published(d->log) < log_off)
+        return err_set(e, ERR_FAILED, "wait for the queues: the log has failed before");
+    return 0;
+}
+
 int dispatcher_wait(struct dispatcher *d, uint64_t log_off, struct err *e)
 {
     int rc = 0;
@@ -217,14 +232,9 @@ int dispatcher_wait(struct dispatcher *d, uint64_t log_off, struct err *e)
     lock_take(&d->lock);
     d->n_waiting++;
     while (atomic_load_explicit(&d->dispatched, memory_order_acquire) < log_off) {
-        if (d->is_stopped || d->failure.code < 0) {
-            if (d->failure.code < 0)
-                *e = d->failure;
-            rc = d->failure.code < 0
-                     ? d->failure.code
-                     : err_set(e, ERR_CLOSED, "wait for the queues: the store is closing");
+        rc = why_never(d, log_off, e);
+        if (rc < 0)
             break;
-        }
         lock_wait(&d->lock, &d->moved, RETRY_MS);
     }
     d->n_waiting--;

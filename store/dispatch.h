@@ -43,7 +43,8 @@ void dispatcher_begin(struct dispatcher *d, uint64_t log_off, uint64_t last_ms);
 /* Dispatches what is published; the worker's step (`arg` is the dispatcher). */
 int dispatcher_step(void *arg);
 
-/* Waits until everything below `log_off` is dispatched. An error: the queues cannot be written. */
+/* Waits until everything below `log_off` is dispatched. An error: the queues cannot be written, or
+ * the log has failed before it came to `log_off`. */
 int dispatcher_wait(struct dispatcher *d, uint64_t log_off, struct err *e) MUST_CHECK;
 
 /* Ends the thread; what is left is dispatched on the next open. */

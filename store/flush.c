@@ -53,7 +53,7 @@ int flusher_init(struct flusher *fl, const struct store_options *opt, struct io 
 /* Sets where appenders call and where they wait; whether they are there already. */
 static bool set_marks(struct flusher *fl)
 {
-    uint64_t flushed = atomic_load_explicit(&fl->flushed, memory_order_relaxed); /* ours alone */
+    uint64_t flushed = atomic_load_explicit(&fl->flushed, memory_order_acquire);
     uint64_t wake_off = flushed + fl->limit_bytes;
     atomic_store_explicit(&fl->stop_off, flushed + BEHIND_MAX * fl->limit_bytes,
                           memory_order_release); /* pairs with flusher_wait */
@@ -83,12 +83,6 @@ static bool is_too_far(const struct flusher *fl)
     return commit_log_published(fl->log) >= stop_off;
 }
 
-static bool is_failed(const struct flusher *fl)
-{
-    /* pairs with commit_log_fail */
-    return atomic_load_explicit(&fl->log->is_failed, memory_order_acquire);
-}
-
 int flusher_wait(struct flusher *fl, struct err *e)
 {
     if (!is_too_far(fl))
@@ -97,11 +91,13 @@ int flusher_wait(struct flusher *fl, struct err *e)
     worker_wake(&fl->worker);
     lock_take(&fl->lock);
     fl->n_waiting++;
-    while (is_too_far(fl) && !is_failed(fl))
+    while (is_too_far(fl) && !commit_log_has_failed(fl->log))
         lock_wait(&fl->lock, &fl->moved, WAIT_MS);
     fl->n_waiting--;
     lock_drop(&fl->lock);
-    return is_failed(fl) ? err_set(e, ERR_FAILED, "append: a sync failed while it waited") : 0;
+    return commit_log_has_failed(fl->log)
+               ? err_set(e, ERR_FAILED, "append: a sync failed while it waited")
+               : 0;
 }
 
 /* ---- begin and end ---- */
@@ -178,7 +174,7 @@ static int flush_queues(struct flusher *fl, struct err *e)
  * who reads it maps it again. So what this process costs does not grow with what is written. */
 static void drop_behind(struct flusher *fl)
 {
-    uint64_t upto = atomic_load_explicit(&fl->flushed, memory_order_relaxed); /* ours alone */
+    uint64_t upto = atomic_load_explicit(&fl->flushed, memory_order_acquire);
     uint64_t dispatched = atomic_load_explicit(&fl->dispatcher->dispatched, memory_order_acquire);
     struct err e;
     if (dispatched < upto)
@@ -201,7 +197,7 @@ static void drop_behind(struct flusher *fl)
 /* Writes what is known now; queues_off is a record's start, which `flushed` need not be. */
 static int write_checkpoint(struct flusher *fl, struct err *e)
 {
-    uint64_t flushed = atomic_load_explicit(&fl->flushed, memory_order_relaxed); /* ours alone */
+    uint64_t flushed = atomic_load_explicit(&fl->flushed, memory_order_acquire);
     if (fl->queues_off > flushed || (uint64_t)fl->cp.queue_off == fl->queues_off)
         return 0;
     struct store_checkpoint cp = fl->cp;
@@ -227,7 +223,7 @@ static int flush_queues_too(struct flusher *fl, struct err *e)
 
 static int flush_upto(struct flusher *fl, uint64_t upto, bool is_due, struct err *e)
 {
-    int rc = flush_log(fl, upto, e);
+    int rc = fl->log->is_written ? 0 : flush_log(fl, upto, e); /* else the committer's */
     if (rc == 0 && is_due)
         rc = flush_queues_too(fl, e);
     if (rc == 0) {
@@ -258,12 +254,12 @@ int flusher_step(void *arg)
 {
     struct flusher *fl = arg;
     struct err e;
-    if (is_failed(fl))
+    if (commit_log_has_failed(fl->log))
         return WORKER_WHEN_WOKEN;
     bool is_due = until_due_ms(fl) == 0;
     bool is_thorough = is_due && ++fl->n_steps % THOROUGH_STEPS == 0;
-    uint64_t published = commit_log_published(fl->log);
-    uint64_t flushed = atomic_load_explicit(&fl->flushed, memory_order_relaxed); /* ours alone */
+    uint64_t flushed = atomic_load_explicit(&fl->flushed, memory_order_acquire);
+    uint64_t published = commit_log_published(fl->log); /* no less: it was loaded later */
     if (!is_due && published - flushed < fl->limit_bytes)
         return until_due_ms(fl); /* woken during the step before, which saw to it */
     if (flush_upto(fl, choose_end(fl, published, is_thorough), is_due, &e) < 0)
@@ -288,7 +284,7 @@ static int write_totals(struct flusher *fl, struct err *e)
 
 int flusher_all(struct flusher *fl, struct err *e)
 {
-    if (is_failed(fl))
+    if (commit_log_has_failed(fl->log))
         return err_set(e, ERR_FAILED, "flush: a sync failed earlier");
     int rc = flush_upto(fl, commit_log_published(fl->log), /* is_due = */ true, e);
     return rc < 0 ? rc : write_totals(fl, e);

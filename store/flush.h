@@ -1,4 +1,5 @@
-/* The flusher: makes log and queues durable behind the writer, then says so in the checkpoint. */
+/* The flusher: makes log and queues durable behind the writer, then says so in the checkpoint. A
+ * log whose engine is written is left to group_commit.h. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef STORE_FLUSH_H
 #define STORE_FLUSH_H
@@ -34,8 +35,10 @@ struct flusher {
     _Atomic uint64_t wake_off;
     /* atomic: stored by the flusher (release), loaded by any thread (acquire) */
     _Atomic uint64_t stop_off; /* nothing is appended from here on until `flushed` moves */
-    /* atomic: stored by the flusher (release), loaded by any thread (acquire) -- I1 */
+    /* atomic: stored by the flusher, or by the committer when the engine is written (release),
+     * loaded by any thread (acquire) -- I1 */
     _Atomic uint64_t flushed;
+    /* atomic: stored by the flusher (release), loaded by any thread (acquire) -- I1 */
     _Atomic uint64_t checkpoint;
     _Atomic uint64_t n_flushes, flushed_bytes; /* relaxed: counts */
 };

@@ -134,6 +134,13 @@ int mapped_file_map(struct mapped_file *f, enum mapped_access access, struct err
     return 0;
 }
 
+int mapped_file_protect(struct mapped_file *f, struct err *e)
+{
+    if (f->access == MAPPED_WRITE)
+        mapped_file_unmap(f);
+    return mapped_file_map(f, MAPPED_READ, e);
+}
+
 void mapped_file_unmap(struct mapped_file *f)
 {
     if (!f->base)
@@ -142,6 +149,7 @@ void mapped_file_unmap(struct mapped_file *f)
     guard_drop(f->base);
     (void)f->io->unmap(f->io, f->base, f->bytes); /* fails only for a range that is not ours */
     f->base = NULL;
+    f->access = MAPPED_READ;
 }
 
 int mapped_file_allocate(struct mapped_file *f, uint64_t upto, struct err *e)

@@ -57,6 +57,9 @@ void mapped_file_free(struct mapped_file *f);
  * the only one to know the file; nobody may hold a pin when a mapping is exchanged. */
 int mapped_file_map(struct mapped_file *f, enum mapped_access access, struct err *e) MUST_CHECK;
 
+/* From here on the mapping cannot be written through. Locks: as mapped_file_map; no pins. */
+int mapped_file_protect(struct mapped_file *f, struct err *e) MUST_CHECK;
+
 void mapped_file_unmap(struct mapped_file *f); /* Locks: as mapped_file_map; no pins */
 
 /* Gives the first `upto` bytes blocks, so that writing there cannot meet a full disk (I4). Extends

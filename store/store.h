@@ -91,12 +91,19 @@ struct store_arrival {
     int64_t tag_code;
 };
 
+/* When a record is acknowledged (docs/durability.md). */
+enum store_flush {
+    STORE_FLUSH_ASYNC, /* once it survives the process */
+    STORE_FLUSH_SYNC,  /* once it is on disk */
+};
+
 /* All zero means all defaults, but for `root`. Option names in comments are RocketMQ's. */
 struct store_options {
     const char *root;               /* storePathRootDir; made when absent */
     uint64_t file_bytes;            /* mappedFileSizeCommitLog, 1 GiB; a multiple of 4096 */
     uint64_t queue_file_bytes;      /* mappedFileSizeConsumeQueue, 6,000,000; rounded up to 20 */
     uint32_t max_message_bytes;     /* maxMessageSize, 4 MiB: bound of a body */
+    enum store_flush flush;         /* flushDiskType */
     uint32_t flush_interval_ms;     /* flushIntervalCommitLog, 500 */
     uint64_t flush_bytes;           /* unflushed: flushed before the interval; 8 times: wait */
     uint64_t populate_window_bytes; /* populated ahead of the writer at most, 64 MiB */
@@ -151,7 +158,7 @@ struct store_message {
     int32_t reconsume_times;
     int64_t prepared_off;
     struct span properties;  /* encoded text, at most 32,767 bytes */
-    const struct span *body; /* pieces, copied once, straight into the mapping */
+    const struct span *body; /* pieces; none is copied on its way to mapping or disk */
     size_t n_body;
 };
 
@@ -162,11 +169,43 @@ struct store_appended {
     uint64_t store_ms;
 };
 
-/* Appends one record; returns when it is published (async flush: it survives process death).
- * ERR_TOOBIG: body, topic, properties or record over its limit. ERR_NOSPACE: no file could be made
- * ready. ERR_FAILED: a sync failed earlier. ERR_CLOSED. On error nothing was written.
+/* Appends one record; returns when it is acknowledged: published with async flush, on disk with
+ * sync flush. ERR_TOOBIG: body, topic, properties or record over its limit. ERR_NOSPACE: no file
+ * could be made ready. ERR_FAILED: a write or sync failed earlier. ERR_CLOSED. On error nothing was
+ * written, but for ERR_UNKNOWN: the write or sync of this record failed, and only reopening the
+ * store tells whether it is there.
  * Thread: any. Locks: takes LOCK_APPEND. */
 int store_append(struct store *s, const struct store_message *m, struct store_appended *ret,
+                 struct err *e) MUST_CHECK;
+
+/* Records submitted together and acknowledged together: once all of them are. Embedded in the
+ * caller's memory; all zero but for the first two before the first submit. */
+struct store_ticket {
+    /* Called once if store_settle said STORE_LATER, from a thread of the store that holds no lock;
+     * it must be short. `failure` NULL: all is acknowledged; else as store_append's error. The
+     * ticket is the caller's again. */
+    void (*on_settled)(void *arg, const struct err *failure);
+    void *arg;
+    /* the store's */
+    uint64_t end; /* of the last record submitted with it */
+    struct store_ticket *next;
+    bool has_failed;
+};
+
+/* As store_append, but with sync flush it does not wait for the disk: what `m->body` points to must
+ * stay there until the ticket is settled, and it must be settled. Thread: any, one at a time for a
+ * ticket. */
+int store_submit(struct store *s, const struct store_message *m, struct store_ticket *t,
+                 struct store_appended *ret, struct err *e) MUST_CHECK;
+
+enum store_settled {
+    STORE_NOW,   /* all is acknowledged; on_settled is not called */
+    STORE_LATER, /* on_settled is called, perhaps before this returns */
+};
+
+/* Asks to be told when everything submitted with the ticket is acknowledged. ERR_UNKNOWN: it will
+ * not be; on_settled is not called then. */
+int store_settle(struct store *s, struct store_ticket *t, enum store_settled *ret,
                  struct err *e) MUST_CHECK;
 
 /* ---- reading ---- */
@@ -258,12 +297,16 @@ struct store_stats {
     uint64_t n_queues;
     uint64_t n_pins; /* held now */
     uint64_t n_appended, appended_bytes;
-    uint64_t n_flushes, flushed_bytes;
-    uint64_t n_unmapped;     /* cold files unmapped so far */
-    uint64_t n_append_waits; /* appends that waited for room or for the disk: stalls */
-    uint64_t n_damaged;      /* records refused when read */
-    uint64_t n_bad_files;    /* files with a read fault answered by a zero page (I4) */
-    bool failed;             /* a sync failed: no append until reopened */
+    uint64_t n_flushes, flushed_bytes; /* of log and queues, by either engine */
+    /* sync flush only */
+    uint64_t n_groups, n_grouped; /* writes with a sync each; records in them */
+    uint64_t max_grouped;         /* records in the largest group */
+    uint64_t written_bytes;       /* of groups; with fillers */
+    uint64_t n_unmapped;          /* cold files unmapped so far */
+    uint64_t n_append_waits;      /* appends that waited for room or for the disk: stalls */
+    uint64_t n_damaged;           /* records refused when read */
+    uint64_t n_bad_files;         /* files with a read fault answered by a zero page (I4) */
+    bool failed;                  /* a sync failed: no append until reopened */
 };
 
 void store_stats(struct store *s, struct store_stats *ret);

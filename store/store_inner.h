@@ -7,6 +7,7 @@
 #include "store/consume_queues.h"
 #include "store/dispatch.h"
 #include "store/flush.h"
+#include "store/group_commit.h"
 #include "store/reclaimer.h"
 #include "store/store.h"
 
@@ -21,6 +22,7 @@ struct store {
     struct consume_queues queues;
     struct dispatcher dispatcher;
     struct flusher flusher;
+    struct group_commit commit;         /* sync flush only */
     bool has_reclaimer, has_dispatcher; /* these were initialised */
     _Atomic uint64_t n_damaged;         /* relaxed: a count */
 };

@@ -7,13 +7,14 @@
 
 #include "tests/lib/tmpdir.h"
 
-static void init_log(struct log_fixture *f)
+static void init_log(struct log_fixture *f, bool is_written)
 {
     struct err e = {0};
     struct commit_log_options opt = {
         .folder = f->folder,
         .file_bytes = LOG_FILE_BYTES,
         .max_message_bytes = LOG_FILE_BYTES,
+        .is_written = is_written,
         .host = {.addr = {127, 0, 0, 1}, .addr_len = 4},
     };
     int rc = commit_log_init(&f->log, &opt, &f->fault.io, &f->reclaimer, &e);
@@ -21,7 +22,7 @@ static void init_log(struct log_fixture *f)
     ck_assert_int_eq(commit_log_begin(&f->log, 0, 0, &e), 0);
 }
 
-void log_fixture_init(struct log_fixture *f)
+static void init(struct log_fixture *f, bool is_written)
 {
     struct err e;
     struct store_checkpoint cp = {0};
@@ -34,7 +35,7 @@ void log_fixture_init(struct log_fixture *f)
     struct io *io = &f->fault.io;
     fault_init(&f->fault, io_posix());
     reclaimer_init(&f->reclaimer, &f->log.files, 0, &f->flusher.flushed);
-    init_log(f);
+    init_log(f, is_written);
     ck_assert_int_eq(consume_queues_init(&f->queues, io, f->root, 2000, &f->reclaimer, &e), 0);
     dispatcher_init(&f->dispatcher, &f->log, &f->queues, &opt);
     dispatcher_begin(&f->dispatcher, 0, 0);
@@ -43,9 +44,24 @@ void log_fixture_init(struct log_fixture *f)
     flusher_begin(&f->flusher, 0, &cp);
 }
 
+void log_fixture_init(struct log_fixture *f)
+{
+    init(f, /* is_written = */ false);
+}
+
+void log_fixture_init_written(struct log_fixture *f)
+{
+    init(f, /* is_written = */ true);
+    group_commit_init(&f->commit, &f->log, /* dispatcher = */ NULL, &f->flusher.flushed,
+                      LOG_PENDING_BYTES);
+}
+
 void log_fixture_fini(struct log_fixture *f)
 {
     struct err e;
+    if (f->commit.log)
+        group_commit_stop(&f->commit);
+    group_commit_fini(&f->commit);
     dispatcher_stop(&f->dispatcher);
     flusher_fini(&f->flusher);
     dispatcher_fini(&f->dispatcher);

@@ -60,6 +60,24 @@ START_TEST(the_first_window_is_there_before_the_first_append)
 }
 END_TEST
 
+START_TEST(without_a_window_files_are_mapped_read_only_and_count_as_populated)
+{
+    struct err e;
+    a.window_bytes = a.idle_window_bytes = 0;
+    mapped_file_unpin(mf.files[0]); /* the pin of the first begin */
+    ck_assert_int_eq(allocator_begin(&a, mf.files[0], 0, &e), 0);
+    fault_arm(&fault, FAULT_POPULATE, 1, EIO, FAULT_FROM_NOW);
+    published = FILE_BYTES / 2 + 1;
+    step();
+    ck_assert_uint_eq(mf.n, 2);
+    for (size_t i = 0; i < mf.n; i++) {
+        ck_assert_uint_eq(mf.files[i]->populated, FILE_BYTES);
+        ck_assert_int_eq(mf.files[i]->access, MAPPED_READ);
+    }
+    ck_assert(!fault_fired(&fault));
+}
+END_TEST
+
 START_TEST(an_empty_log_keeps_one_file)
 {
     step();
@@ -191,6 +209,7 @@ static Suite *make_suite(void)
     TCase *tc = tcase_create("allocator");
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, the_first_window_is_there_before_the_first_append);
+    tcase_add_test(tc, without_a_window_files_are_mapped_read_only_and_count_as_populated);
     tcase_add_test(tc, an_empty_log_keeps_one_file);
     tcase_add_test(tc, the_window_moves_ahead_of_the_writer);
     tcase_add_test(tc, the_next_file_is_made_when_half_is_full);

@@ -89,6 +89,21 @@ START_TEST(a_read_mapping_is_exchanged_for_a_writable_one)
 }
 END_TEST
 
+START_TEST(a_protected_file_is_mapped_read_only)
+{
+    struct err e = {0};
+    struct mapped_file *f = create(FILE_BYTES);
+    f->base[0] = 1;
+    ck_assert_int_eq(mapped_file_protect(f, &e), 0);
+    ck_assert_int_eq(f->access, MAPPED_READ);
+    ck_assert_uint_eq(f->base[0], 1);
+    const uint8_t *base = f->base;
+    ck_assert_int_eq(mapped_file_protect(f, &e), 0); /* there is nothing left to do */
+    ck_assert_ptr_eq(f->base, base);
+    mapped_file_free(f);
+}
+END_TEST
+
 START_TEST(room_is_made_once_and_only_grows)
 {
     struct err e = {0};
@@ -140,6 +155,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, a_full_disk_leaves_no_file_behind);
     tcase_add_test(tc, what_is_written_is_there_when_mapped_again);
     tcase_add_test(tc, a_read_mapping_is_exchanged_for_a_writable_one);
+    tcase_add_test(tc, a_protected_file_is_mapped_read_only);
     tcase_add_test(tc, room_is_made_once_and_only_grows);
     tcase_add_test(tc, room_that_cannot_be_made_leaves_the_mark);
     tcase_add_test(tc, each_pin_is_dropped_on_its_own);

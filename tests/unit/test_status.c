@@ -23,6 +23,7 @@ START_TEST(what_the_client_did_wrong_is_not_the_server_s_fault)
     ck_assert_int_eq(status_code_of(ERR_UNSUPPORTED), CODE(NOT_IMPLEMENTED));
     ck_assert_int_ge(status_code_of(ERR_NOSPACE), 50000);
     ck_assert_int_ge(status_code_of(ERR_FAILED), 50000);
+    ck_assert_int_eq(status_code_of(ERR_UNKNOWN), CODE(MASTER_PERSISTENCE_TIMEOUT));
 }
 END_TEST
 
