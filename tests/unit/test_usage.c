@@ -35,13 +35,15 @@ END_TEST
 
 START_TEST(this_process_is_seen_to_work)
 {
+    const pid_t servers[USAGE_SERVERS_MAX] = {getpid()};
     struct usage before, after;
-    usage_read(&before, getpid(), 0);
+    usage_read(&before, servers, 0);
     do
-        usage_read(&after, getpid(), 0);
+        usage_read(&after, servers, 0);
     while (after.self_ns == before.self_ns || after.server_ns == before.server_ns);
     ck_assert_uint_gt(after.wall_ns, before.wall_ns);
     ck_assert_uint_gt(after.minor_faults, 0);
+    ck_assert_uint_gt(usage_rss(servers), 0);
 }
 END_TEST
 

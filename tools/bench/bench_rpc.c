@@ -5,7 +5,7 @@
 
 int bench_rpc(int argc, char **argv)
 {
-    static const struct bench_set *const sets[] = {&case_publish, NULL};
+    static const struct bench_set *const sets[] = {&case_publish, &case_latency, NULL};
     return bench_main(
         "rpc",
         "Publishes 1 KiB messages, receives and acknowledges them, beside a gRPC server\n"

@@ -41,13 +41,13 @@ struct case_runs {
 
 void bench_start(struct bench_run *run)
 {
-    usage_read(&run->begun, run->server, run->disk);
+    usage_read(&run->begun, run->servers, run->disk);
 }
 
 double bench_stop(struct bench_run *run)
 {
     struct usage now;
-    usage_read(&now, run->server, run->disk);
+    usage_read(&now, run->servers, run->disk);
     run->spent = usage_between(&run->begun, &now);
     return (double)run->spent.wall_ns / NS_PER_S;
 }

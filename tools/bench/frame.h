@@ -34,9 +34,9 @@ struct bench_options {
 struct bench_run {
     const struct bench_options *opt;
     struct io *io;
-    void *state;    /* what the set's open() made */
-    uint64_t index; /* of this run, from 0 */
-    pid_t server;   /* a process whose processor time is the server's; 0: none */
+    void *state;                      /* what the set's open() made */
+    uint64_t index;                   /* of this run, from 0 */
+    pid_t servers[USAGE_SERVERS_MAX]; /* whose processor time is the server's; 0 ends */
     /* the frame's */
     struct usage begun;
     struct usage spent;

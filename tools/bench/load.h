@@ -14,8 +14,11 @@
 struct load;
 struct load_path;
 
+enum load_security { LOAD_PLAIN, LOAD_TLS }; /* no certificate is checked */
+
 /* ERR_NOMEM. Thread: everything here belongs to the thread that opened the load. */
-int load_open(struct load **ret_load, const char *endpoint, struct err *e) MUST_CHECK;
+int load_open(struct load **ret_load, const char *endpoint, enum load_security security,
+              struct err *e) MUST_CHECK;
 
 /* Cancels what is under way, without calling back, and frees. NULL is fine. */
 void load_close(struct load *l);
@@ -37,8 +40,8 @@ struct load_call {
 /* Starts a call. Callbacks come from load_poll. */
 int load_start(struct load *l, const struct load_call *call, struct err *e) MUST_CHECK;
 
-/* Handles one event; false when none came within `wait_ms`. */
-bool load_poll(struct load *l, uint64_t wait_ms);
+/* Handles one event; false when none came within `wait_ns`. */
+bool load_poll(struct load *l, uint64_t wait_ns);
 
 size_t load_n_running(const struct load *l);
 

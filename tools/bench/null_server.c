@@ -11,6 +11,8 @@
 #include <grpc/grpc_security.h>
 #include <grpc/support/time.h>
 
+#include "tools/bench/null_identity.h"
+
 enum { CALLS_AHEAD = 128 }; /* asked for, of each method */
 
 struct null_method {
@@ -128,8 +130,34 @@ static void serve(struct null_server *s)
     }
 }
 
+static int add_port(struct null_server *s, grpc_server_credentials *credentials, uint16_t *ret_port,
+                    struct err *e)
+{
+    int port = grpc_server_add_http2_port(s->grpc, "127.0.0.1:0", credentials);
+    grpc_server_credentials_release(credentials);
+    if (port <= 0)
+        return err_set(e, ERR_IO, "listen on loopback");
+    *ret_port = (uint16_t)port;
+    return 0;
+}
+
+static int listen_on(struct null_server *s, struct null_ports *ret_ports, struct err *e)
+{
+    struct null_identity id;
+    int rc = null_identity_make(&id, e);
+    if (rc < 0)
+        return rc;
+    grpc_ssl_pem_key_cert_pair pair = {.private_key = id.key, .cert_chain = id.cert};
+    grpc_server_credentials *tls = grpc_ssl_server_credentials_create_ex(
+        /* pem_root_certs = */ NULL, &pair, 1, GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE, NULL);
+    null_identity_free(&id);
+    rc = add_port(s, tls, &ret_ports->tls, e);
+    return rc < 0 ? rc
+                  : add_port(s, grpc_insecure_server_credentials_create(), &ret_ports->plain, e);
+}
+
 int null_server_run(const struct null_answer *answers, size_t n_answers,
-                    void (*on_ready)(void *arg, uint16_t port), void *arg, struct err *e)
+                    void (*on_ready)(void *arg, struct null_ports ports), void *arg, struct err *e)
 {
     grpc_init();
     struct null_server s = {.methods = calloc(n_answers, sizeof *s.methods)};
@@ -143,18 +171,17 @@ int null_server_run(const struct null_answer *answers, size_t n_answers,
         if (rc < 0)
             return rc;
     }
-    grpc_server_credentials *plain = grpc_insecure_server_credentials_create();
-    int port = grpc_server_add_http2_port(s.grpc, "127.0.0.1:0", plain);
-    grpc_server_credentials_release(plain);
-    if (port <= 0)
-        return err_set(e, ERR_IO, "listen on loopback");
+    struct null_ports ports;
+    int rc = listen_on(&s, &ports, e);
+    if (rc < 0)
+        return rc;
     grpc_server_start(s.grpc);
     for (size_t i = 0; i < n_answers; i++) {
-        int rc = open_calls(&s.methods[i], e);
+        rc = open_calls(&s.methods[i], e);
         if (rc < 0)
             return rc;
     }
-    on_ready(arg, (uint16_t)port);
+    on_ready(arg, ports);
     serve(&s);
     return 0;
 }

@@ -17,11 +17,17 @@ struct null_answer {
     size_t n_messages; /* at least 1 */
 };
 
-/* Serves the answers, which stay where they are, on loopback with one thread: this one. Calls
- * on_ready(arg, port) once it serves, and never returns but with an error. Nothing of gRPC may be
- * in use by the process. */
+/* The ports it serves on loopback: one in plaintext, one over TLS with a certificate made for this
+ * run. */
+struct null_ports {
+    uint16_t plain;
+    uint16_t tls;
+};
+
+/* Serves the answers, which stay where they are, with one thread: this one. Calls on_ready once it
+ * serves, and never returns but with an error. */
 int null_server_run(const struct null_answer *answers, size_t n_answers,
-                    void (*on_ready)(void *arg, uint16_t port), void *arg,
+                    void (*on_ready)(void *arg, struct null_ports ports), void *arg,
                     struct err *e) MUST_CHECK;
 
 #endif

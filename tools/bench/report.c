@@ -110,12 +110,12 @@ void bench_report_print(const struct bench_report *report, FILE *out)
 {
     fprintf(out, "machine: %s, %ld CPUs, %lld MiB, %s\n\n", report->cpu, report->n_cpus,
             report->memory_mib, report->kernel);
-    fprintf(out, "%-6s %-36s %11s %5s %11s  %-6s %7s  %-16s %5s %6s %5s  %s\n", "bench", "case",
+    fprintf(out, "%-6s %-42s %11s %5s %11s  %-6s %7s  %-16s %5s %6s %5s  %s\n", "bench", "case",
             "value", "+-", "limit", "unit", "ratio", "target       met", "cores", "server", "disk",
             "bound by");
     for (size_t i = 0; i < report->n_results; i++) {
         const struct bench_result *r = &report->results[i];
-        fprintf(out, "%-6s %-36s", r->bench, r->name);
+        fprintf(out, "%-6s %-42s", r->bench, r->name);
         print_number(out, r->value);
         fprintf(out, " %4.0f%%", r->spread * 100);
         print_verdict(r, out);

@@ -46,7 +46,8 @@ static int make_topic(struct rpc_pair *p, struct err *e)
                       &sluice__v1__create_topic_response__descriptor, e);
 }
 
-int rpc_pair_group(struct rpc_pair *p, char ret_name[RPC_NAME_BYTES], struct err *e)
+int rpc_pair_group(struct rpc_pair *p, enum rpc_begin begin, char ret_name[RPC_NAME_BYTES],
+                   struct err *e)
 {
     Sluice__V1__Group group = SLUICE__V1__GROUP__INIT;
     Sluice__V1__CreateGroupRequest create = SLUICE__V1__CREATE_GROUP_REQUEST__INIT;
@@ -61,7 +62,8 @@ int rpc_pair_group(struct rpc_pair *p, char ret_name[RPC_NAME_BYTES], struct err
     seek.group = ret_name;
     seek.topic = p->topic;
     seek.to_case = SLUICE__V1__SEEK_GROUP_REQUEST__TO_EDGE;
-    seek.edge = SLUICE__V1__SEEK_EDGE__SEEK_EARLIEST;
+    seek.edge = begin == RPC_FIRST ? SLUICE__V1__SEEK_EDGE__SEEK_EARLIEST
+                                   : SLUICE__V1__SEEK_EDGE__SEEK_LATEST;
     return admin_tell(p->client, PROTO_SEEK_GROUP, &seek.base,
                       &sluice__v1__seek_group_response__descriptor, e);
 }
@@ -98,11 +100,29 @@ static int fill(struct rpc_pair *p, const struct run_requests *requests, uint64_
     return run_publish(&p->ours, &publish, &n, e);
 }
 
+/* One receive of 32 and its ack, on a connection of its own. */
+static int record_receive(struct rpc_pair *p, struct err *e)
+{
+    char group[RPC_NAME_BYTES];
+    struct run_target target = {0};
+    struct receiver *r = NULL;
+    int rc = rpc_pair_group(p, RPC_FIRST, group, e);
+    if (rc == 0)
+        rc = run_target_open(&target, p->broker.endpoint, RUN_BROKER, e);
+    const struct receive_options opt = {
+        .group = group, .topic = p->topic, .n_loops = 1, .capture = &p->capture};
+    if (rc == 0)
+        rc = receiver_start(&r, &target, &opt, e);
+    if (rc == 0)
+        rc = receiver_drive(r, WIRE_BATCH, e);
+    run_target_close(&target);
+    receiver_free(r);
+    return rc;
+}
+
 /* Fills the topic, and keeps what the broker answers. */
 static int record_answers(struct rpc_pair *p, struct err *e)
 {
-    char group[RPC_NAME_BYTES];
-    uint64_t n;
     p->n_filled = p->opt->run_ms * MESSAGES_PER_MS;
     if (p->n_filled < MESSAGES_MIN)
         p->n_filled = MESSAGES_MIN;
@@ -110,11 +130,7 @@ static int record_answers(struct rpc_pair *p, struct err *e)
     if (rc == 0)
         rc = fill(p, &p->batches, p->n_filled / WIRE_BATCH, &p->batch_reply, e);
     if (rc == 0)
-        rc = rpc_pair_group(p, group, e);
-    const struct run_receive receive = {
-        .group = group, .topic = p->topic, .n_messages = 1, .capture = &p->capture};
-    if (rc == 0)
-        rc = run_receive(&p->ours, &receive, &n, e);
+        rc = record_receive(p, e);
     return rc < 0 ? err_wrap(e, "record the broker's answers") : 0;
 }
 
@@ -148,6 +164,10 @@ static int prepare(struct rpc_pair *p, struct err *e)
         rc = feed_null(p, e);
     if (rc == 0)
         rc = run_target_open(&p->theirs, p->null_server.endpoint, RUN_NULL, e);
+    if (rc == 0)
+        rc = run_target_open(&p->ours_tls, p->broker.endpoint, RUN_BROKER_TLS, e);
+    if (rc == 0)
+        rc = run_target_open(&p->theirs_tls, p->null_server.tls_endpoint, RUN_NULL_TLS, e);
     return rc;
 }
 
@@ -172,6 +192,8 @@ void rpc_pair_close(void *pair)
         delete_all(p);
     run_target_close(&p->ours);
     run_target_close(&p->theirs);
+    run_target_close(&p->ours_tls);
+    run_target_close(&p->theirs_tls);
     client_close(p->client);
     bench_stop_server(&p->null_server);
     bench_stop_server(&p->own);
@@ -180,6 +202,6 @@ void rpc_pair_close(void *pair)
     run_requests_free(&p->batches);
     free((void *)p->single_reply.ptr);
     free((void *)p->batch_reply.ptr);
-    run_capture_free(&p->capture);
+    receive_capture_free(&p->capture);
     free(p);
 }

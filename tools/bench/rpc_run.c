@@ -10,19 +10,21 @@
 #include "tools/bench/load.h"
 #include "tools/bench/rpc_wire.h"
 
-enum { POLL_MS = 100 };
+enum { POLL_NS = 100000000 };
 #define NS_PER_MS UINT64_C(1000000)
 #define STALL_NS (UINT64_C(30) * 1000000000)
 
 int run_target_open(struct run_target *ret_target, const char *endpoint, enum run_kind kind,
                     struct err *e)
 {
-    struct run_target t = {0};
-    int rc = load_open(&t.load, endpoint, e);
+    struct run_target t = {.endpoint = endpoint, .kind = kind};
+    bool is_null = kind == RUN_NULL || kind == RUN_NULL_TLS;
+    bool is_tls = kind == RUN_BROKER_TLS || kind == RUN_NULL_TLS;
+    int rc = load_open(&t.load, endpoint, is_tls ? LOAD_TLS : LOAD_PLAIN, e);
     if (rc < 0)
         return rc;
     t.publish = load_path(t.load, PROTO_SEND_MESSAGE);
-    t.publish_batch = load_path(t.load, kind == RUN_NULL ? RUN_NULL_BATCH : PROTO_SEND_MESSAGE);
+    t.publish_batch = load_path(t.load, is_null ? RUN_NULL_BATCH : PROTO_SEND_MESSAGE);
     t.receive = load_path(t.load, PROTO_RECEIVE_MESSAGE);
     t.ack = load_path(t.load, PROTO_ACK_MESSAGE);
     if (!t.publish || !t.publish_batch || !t.receive || !t.ack) {
@@ -39,12 +41,12 @@ void run_target_close(struct run_target *t)
     *t = (struct run_target){0};
 }
 
-static uint64_t now_ns(void)
+uint64_t run_now_ns(void)
 {
     return io_posix()->mono_ns(io_posix());
 }
 
-static void copy_span(struct span *to, struct span from)
+void run_copy_span(struct span *to, struct span from)
 {
     uint8_t *bytes = malloc(from.len ? from.len : 1);
     if (!bytes)
@@ -54,18 +56,24 @@ static void copy_span(struct span *to, struct span from)
     *to = span_of(bytes, from.len);
 }
 
-static int drive(struct load *l, const uint64_t *progress, struct err *e)
+int run_drive(struct run_target *t, const uint64_t *n_events, uint64_t enough,
+              const struct err *error, struct err *e)
 {
-    uint64_t seen = *progress, since = now_ns();
-    while (load_n_running(l) > 0) {
-        if (load_poll(l, POLL_MS) && seen == *progress)
-            continue;
-        uint64_t now = now_ns();
-        if (seen != *progress)
-            since = now;
-        else if (now - since > STALL_NS)
+    uint64_t seen = *n_events, since = run_now_ns();
+    while (*n_events < enough && load_n_running(t->load) > 0) {
+        bool is_idle = !load_poll(t->load, POLL_NS);
+        if (error && error->code < 0) {
+            *e = *error;
+            return e->code;
+        }
+        if (seen != *n_events) {
+            seen = *n_events;
+            since = 0;
+        } else if (is_idle && since == 0) {
+            since = run_now_ns();
+        } else if (is_idle && run_now_ns() - since > STALL_NS) {
             return err_set(e, ERR_FAILED, "no answer from the server");
-        seen = *progress;
+        }
     }
     return 0;
 }
@@ -113,7 +121,7 @@ static void start_publish(struct publishing *run);
 static bool is_over(const struct publishing *run)
 {
     return run->error.code < 0 || (run->p->n_requests && run->n_started >= run->p->n_requests) ||
-           (run->end_ns && now_ns() >= run->end_ns);
+           (run->end_ns && run_now_ns() >= run->end_ns);
 }
 
 static void on_publish_reply(void *arg, struct span message)
@@ -122,7 +130,7 @@ static void on_publish_reply(void *arg, struct span message)
     if (rpc_wire_is_ok(message)) {
         run->is_reply_ok = true;
         if (run->p->reply)
-            copy_span(run->p->reply, message);
+            run_copy_span(run->p->reply, message);
     }
 }
 
@@ -156,10 +164,10 @@ int run_publish(struct run_target *t, const struct run_publish *p, uint64_t *ret
                 struct err *e)
 {
     struct publishing run = {
-        .target = t, .p = p, .end_ns = p->run_ms ? now_ns() + p->run_ms * NS_PER_MS : 0};
+        .target = t, .p = p, .end_ns = p->run_ms ? run_now_ns() + p->run_ms * NS_PER_MS : 0};
     for (size_t i = 0; i < p->in_flight && !is_over(&run); i++)
         start_publish(&run);
-    int rc = drive(t->load, &run.n_done, e);
+    int rc = run_drive(t, &run.n_done, UINT64_MAX, /* error = */ NULL, e);
     if (rc < 0)
         return rc;
     if (run.error.code < 0) {
@@ -168,158 +176,4 @@ int run_publish(struct run_target *t, const struct run_publish *p, uint64_t *ret
     }
     *ret_n_messages = run.n_done * p->requests->n_each;
     return 0;
-}
-
-/* ---- receive and acknowledge ---- */
-
-struct receiving;
-
-/* One loop: a receive, then the ack of what it brought. */
-struct receive_loop {
-    struct receiving *run;
-    struct span request;
-    struct rpc_wire_ack ack;
-    bool is_reply_ok;
-};
-
-struct receiving {
-    struct run_target *target;
-    const struct run_receive *r;
-    struct receive_loop *loops;
-    uint64_t n_acked;
-    uint64_t n_events;
-    struct err error;
-};
-
-static void receive_failed(struct receiving *run, const char *what, int status)
-{
-    if (run->error.code == 0)
-        (void)err_set(&run->error, ERR_FAILED, "%s (gRPC status %d)", what, status);
-}
-
-static void start_call(struct receiving *run, const struct load_call *call)
-{
-    struct err e;
-    if (load_start(run->target->load, call, &e) < 0 && run->error.code == 0)
-        run->error = e;
-}
-
-static void on_received(void *arg, struct span message)
-{
-    struct receive_loop *loop = arg;
-    struct run_capture *capture = loop->run->r->capture;
-    struct span id, handle;
-    loop->run->n_events++;
-    if (rpc_wire_message(message, &id, &handle) && !rpc_wire_ack_add(&loop->ack, id, handle))
-        receive_failed(loop->run, "an ack is too long", 0);
-    if (capture && capture->n_messages < RUN_CAPTURE_MAX)
-        copy_span(&capture->messages[capture->n_messages++], message);
-}
-
-static void start_receive(struct receive_loop *loop);
-
-static void on_ack_reply(void *arg, struct span message)
-{
-    struct receive_loop *loop = arg;
-    loop->is_reply_ok = rpc_wire_is_ok(message);
-    if (loop->run->r->capture)
-        copy_span(&loop->run->r->capture->ack, message);
-}
-
-static void on_acked(void *arg, int status)
-{
-    struct receive_loop *loop = arg;
-    struct receiving *run = loop->run;
-    run->n_acked += loop->ack.n;
-    run->n_events++;
-    if (status != 0 || !loop->is_reply_ok)
-        receive_failed(run, "an ack was refused", status);
-    else if (run->n_acked < run->r->n_messages)
-        start_receive(loop);
-}
-
-static void on_receive_done(void *arg, int status)
-{
-    struct receive_loop *loop = arg;
-    struct receiving *run = loop->run;
-    if (status != 0 || run->error.code < 0) {
-        receive_failed(run, "a receive was refused", status);
-        return;
-    }
-    if (loop->ack.n == 0) {
-        receive_failed(run, "a receive brought no message", status);
-        return;
-    }
-    loop->is_reply_ok = false;
-    start_call(run, &(struct load_call){
-                        .path = run->target->ack,
-                        .request = span_of(loop->ack.bytes, loop->ack.len),
-                        .on_message = on_ack_reply,
-                        .on_done = on_acked,
-                        .arg = loop,
-                    });
-}
-
-static void start_receive(struct receive_loop *loop)
-{
-    struct receiving *run = loop->run;
-    rpc_wire_ack_begin(&loop->ack, run->r->group, run->r->topic);
-    start_call(run, &(struct load_call){
-                        .path = run->target->receive,
-                        .request = loop->request,
-                        .streams = true,
-                        .on_message = on_received,
-                        .on_done = on_receive_done,
-                        .arg = loop,
-                    });
-}
-
-static int make_loops(struct receiving *run, size_t n, struct err *e)
-{
-    run->loops = calloc(n, sizeof *run->loops);
-    if (!run->loops)
-        return err_set(e, ERR_NOMEM, "make receive loops");
-    for (size_t i = 0; i < n; i++) {
-        run->loops[i].run = run;
-        int rc = rpc_wire_receive(run->r->group, run->r->topic, (int)i, &run->loops[i].request, e);
-        if (rc < 0)
-            return rc;
-    }
-    return 0;
-}
-
-static void free_loops(struct receiving *run, size_t n)
-{
-    for (size_t i = 0; run->loops && i < n; i++)
-        free((void *)run->loops[i].request.ptr);
-    free(run->loops);
-}
-
-int run_receive(struct run_target *t, const struct run_receive *r, uint64_t *ret_n_messages,
-                struct err *e)
-{
-    struct receiving run = {.target = t, .r = r};
-    size_t n = r->capture ? 1 : RUN_QUEUES;
-    int rc = make_loops(&run, n, e);
-    for (size_t i = 0; i < n && rc == 0; i++)
-        start_receive(&run.loops[i]);
-    if (rc == 0)
-        rc = drive(t->load, &run.n_events, e);
-    if (rc == 0 && run.error.code < 0) {
-        *e = run.error;
-        rc = e->code;
-    }
-    if (rc == 0)
-        *ret_n_messages = run.n_acked;
-    if (load_n_running(t->load) == 0) /* else the calls still use them */
-        free_loops(&run, n);
-    return rc;
-}
-
-void run_capture_free(struct run_capture *c)
-{
-    for (size_t i = 0; i < c->n_messages; i++)
-        free((void *)c->messages[i].ptr);
-    free((void *)c->ack.ptr);
-    *c = (struct run_capture){0};
 }

@@ -1,4 +1,5 @@
-/* The closed loops of `sluice bench rpc`: publish at a fixed depth, and receive and acknowledge. */
+/* What a load is made of: the server and its paths, requests made beforehand; and the closed loop
+ * of publishes at a fixed depth. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef TOOLS_BENCH_RPC_RUN_H
 #define TOOLS_BENCH_RPC_RUN_H
@@ -14,10 +15,12 @@ enum { RUN_QUEUES = 8, RUN_REQUESTS = 512 };
 /* The null server tells by the path how many messages a request has. */
 #define RUN_NULL_BATCH "/null/SendBatch"
 
-enum run_kind { RUN_BROKER, RUN_NULL };
+enum run_kind { RUN_BROKER, RUN_BROKER_TLS, RUN_NULL, RUN_NULL_TLS };
 
 /* One server and the paths called on it. */
 struct run_target {
+    const char *endpoint;
+    enum run_kind kind;
     struct load *load;
     struct load_path *publish;
     struct load_path *publish_batch;
@@ -25,6 +28,7 @@ struct run_target {
     struct load_path *ack;
 };
 
+/* A connection of its own; the endpoint outlives it. */
 int run_target_open(struct run_target *ret_target, const char *endpoint, enum run_kind kind,
                     struct err *e) MUST_CHECK;
 void run_target_close(struct run_target *t); /* a zeroed one is fine */
@@ -52,26 +56,12 @@ struct run_publish {
 int run_publish(struct run_target *t, const struct run_publish *p, uint64_t *ret_n_messages,
                 struct err *e) MUST_CHECK;
 
-enum { RUN_CAPTURE_MAX = 64 };
+/* Polls until *n_events has reached `enough`, or nothing is under way; `error` (may be NULL) ends
+ * it too. Fails when nothing happens for long. */
+int run_drive(struct run_target *t, const uint64_t *n_events, uint64_t enough,
+              const struct err *error, struct err *e) MUST_CHECK;
 
-/* The replies of one receive and of its ack, to be given by the null server. */
-struct run_capture {
-    struct span messages[RUN_CAPTURE_MAX]; /* copies, freed by run_capture_free */
-    size_t n_messages;
-    struct span ack;
-};
-
-void run_capture_free(struct run_capture *c);
-
-struct run_receive {
-    const char *group;
-    const char *topic;
-    uint64_t n_messages;         /* to receive and acknowledge, at least; all must be there */
-    struct run_capture *capture; /* not NULL: one receive from queue 0, and its replies */
-};
-
-/* One loop for each queue: receive 32, acknowledge them in one request. */
-int run_receive(struct run_target *t, const struct run_receive *r, uint64_t *ret_n_messages,
-                struct err *e) MUST_CHECK;
+void run_copy_span(struct span *to, struct span from); /* frees what was there */
+uint64_t run_now_ns(void);
 
 #endif

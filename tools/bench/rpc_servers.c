@@ -109,10 +109,10 @@ static bool read_answer(struct reader *r, struct null_answer *ret)
     return !r->bad;
 }
 
-static void tell_ready(void *arg, uint16_t port)
+static void tell_ready(void *arg, struct null_ports ports)
 {
     int fd = *(const int *)arg;
-    if (write(fd, &port, sizeof port) != sizeof port)
+    if (write(fd, &ports, sizeof ports) != sizeof ports)
         _exit(1); /* nobody waits for it any more */
 }
 
@@ -166,15 +166,16 @@ int bench_start_null(struct bench_server *ret_server, struct err *e)
 int bench_feed_null(struct bench_server *server, const struct null_answer *answers, size_t n,
                     struct err *e)
 {
-    uint16_t port;
+    struct null_ports ports;
     int rc = feed(server->feed_fd, answers, n, e);
     (void)close(server->feed_fd);
     server->feed_fd = -1;
     if (rc < 0)
         return rc;
-    if (read(server->ready_fd, &port, sizeof port) != sizeof port)
+    if (read(server->ready_fd, &ports, sizeof ports) != sizeof ports)
         return err_set(e, ERR_FAILED, "the null server ended before it served");
-    (void)snprintf(server->endpoint, sizeof server->endpoint, "127.0.0.1:%u", port);
+    (void)snprintf(server->endpoint, sizeof server->endpoint, "127.0.0.1:%u", ports.plain);
+    (void)snprintf(server->tls_endpoint, sizeof server->tls_endpoint, "127.0.0.1:%u", ports.tls);
     return 0;
 }
 

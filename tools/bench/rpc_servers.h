@@ -11,9 +11,10 @@
 struct null_answer;
 
 struct bench_server {
-    pid_t pid;         /* 0: none */
-    char endpoint[64]; /* once it is ready */
-    int feed_fd;       /* of the null server, until it has its answers */
+    pid_t pid;             /* 0: none */
+    char endpoint[64];     /* once it is ready */
+    char tls_endpoint[64]; /* of the null server; the broker has one for both */
+    int feed_fd;           /* of the null server, until it has its answers */
     int ready_fd;
 };
 

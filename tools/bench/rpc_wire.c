@@ -14,6 +14,7 @@ enum {
     /* field numbers of ReceiveMessageResponse, Message, SystemProperties, AckMessageRequest */
     FIELD_MESSAGE = 2,
     FIELD_SYSTEM = 3,
+    FIELD_BODY = 4,
     FIELD_MESSAGE_ID = 3,
     FIELD_HANDLE = 12,
     FIELD_GROUP = 1,
@@ -81,21 +82,23 @@ int rpc_wire_publish(const struct rpc_wire_publish *p, int queue, struct span *r
     return pack(&request.base, ret_request, e);
 }
 
-int rpc_wire_receive(const char *group, const char *topic, int queue, struct span *ret_request,
-                     struct err *e)
+int rpc_wire_receive(const struct rpc_wire_receive *r, struct span *ret_request, struct err *e)
 {
     Apache__Rocketmq__V2__Resource group_resource = APACHE__ROCKETMQ__V2__RESOURCE__INIT;
     Apache__Rocketmq__V2__Resource topic_resource = APACHE__ROCKETMQ__V2__RESOURCE__INIT;
+    Apache__Rocketmq__V2__Broker broker = APACHE__ROCKETMQ__V2__BROKER__INIT;
     Apache__Rocketmq__V2__MessageQueue from = APACHE__ROCKETMQ__V2__MESSAGE_QUEUE__INIT;
     Apache__Rocketmq__V2__FilterExpression filter = APACHE__ROCKETMQ__V2__FILTER_EXPRESSION__INIT;
     Google__Protobuf__Duration invisible = GOOGLE__PROTOBUF__DURATION__INIT;
     Google__Protobuf__Duration poll = GOOGLE__PROTOBUF__DURATION__INIT;
     Apache__Rocketmq__V2__ReceiveMessageRequest request =
         APACHE__ROCKETMQ__V2__RECEIVE_MESSAGE_REQUEST__INIT;
-    group_resource.name = (char *)group;
-    topic_resource.name = (char *)topic;
+    group_resource.name = (char *)r->group;
+    topic_resource.name = (char *)r->topic;
     from.topic = &topic_resource;
-    from.id = queue;
+    from.id = r->queue;
+    broker.name = (char *)r->broker;
+    from.broker = r->broker ? &broker : NULL;
     filter.type = APACHE__ROCKETMQ__V2__FILTER_TYPE__TAG;
     filter.expression = (char *)"*";
     invisible.seconds = INVISIBLE_S;
@@ -111,6 +114,12 @@ int rpc_wire_receive(const char *group, const char *topic, int queue, struct spa
         APACHE__ROCKETMQ__V2__RECEIVE_MESSAGE_REQUEST___LONG_POLLING_TIMEOUT_LONG_POLLING_TIMEOUT;
     request.long_polling_timeout = &poll;
     return pack(&request.base, ret_request, e);
+}
+
+/* The body is the last field of the only message, so it ends the request. */
+void rpc_wire_set_stamp(struct span request, size_t body_bytes, uint64_t ns)
+{
+    be64_put((uint8_t *)request.ptr + request.len - body_bytes, ns);
 }
 
 /* ---- replies ---- */
@@ -181,6 +190,15 @@ bool rpc_wire_message(struct span reply, struct span *ret_message_id, struct spa
     *ret_message_id = find_field(sys, FIELD_MESSAGE_ID);
     *ret_handle = find_field(sys, FIELD_HANDLE);
     return ret_handle->len > 0;
+}
+
+bool rpc_wire_stamp(struct span reply, uint64_t *ret_ns)
+{
+    struct span body = find_field(find_field(reply, FIELD_MESSAGE), FIELD_BODY);
+    if (body.len < sizeof *ret_ns)
+        return false;
+    *ret_ns = be64_get(body.ptr);
+    return true;
 }
 
 /* ---- acks ---- */

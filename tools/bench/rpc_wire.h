@@ -26,14 +26,26 @@ int rpc_wire_publish(const struct rpc_wire_publish *p, int queue, struct span *r
                      struct err *e) MUST_CHECK;
 
 /* A ReceiveMessage of WIRE_BATCH messages from one queue, freed likewise. */
-int rpc_wire_receive(const char *group, const char *topic, int queue, struct span *ret_request,
+struct rpc_wire_receive {
+    const char *group;
+    const char *topic;
+    const char *broker; /* its name in the route; NULL: left out */
+    int queue;
+};
+int rpc_wire_receive(const struct rpc_wire_receive *r, struct span *ret_request,
                      struct err *e) MUST_CHECK;
+
+/* Puts a time into the body of a publish of one message, whose last `body_bytes` are the body. */
+void rpc_wire_set_stamp(struct span request, size_t body_bytes, uint64_t ns);
 
 /* Whether a SendMessage or AckMessage was answered with OK. */
 bool rpc_wire_is_ok(struct span reply);
 
 /* Finds what an ack of a received message needs; false when the reply holds no message. */
 bool rpc_wire_message(struct span reply, struct span *ret_message_id, struct span *ret_handle);
+
+/* The time in a received message's body; false when there is no room for one. */
+bool rpc_wire_stamp(struct span reply, uint64_t *ret_ns);
 
 /* An AckMessage request under construction. */
 struct rpc_wire_ack {

@@ -6,6 +6,7 @@
 #include "tools/bench/frame.h"
 
 extern const struct bench_set case_append;  /* case_append.c */
+extern const struct bench_set case_latency; /* case_latency.c */
 extern const struct bench_set case_publish; /* case_publish.c */
 
 #endif

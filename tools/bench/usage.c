@@ -54,20 +54,38 @@ static void read_disk(struct usage *u, dev_t disk)
     (void)fclose(f);
 }
 
-void usage_read(struct usage *ret, pid_t server, dev_t disk)
+void usage_read(struct usage *ret, const pid_t servers[USAGE_SERVERS_MAX], dev_t disk)
 {
     struct rusage self;
-    clockid_t server_clock;
+    clockid_t clock;
     *ret = (struct usage){.wall_ns = read_clock(CLOCK_MONOTONIC),
                           .self_ns = read_clock(CLOCK_PROCESS_CPUTIME_ID)};
-    if (server > 0 && clock_getcpuclockid(server, &server_clock) == 0)
-        ret->server_ns = read_clock(server_clock);
+    for (size_t i = 0; i < USAGE_SERVERS_MAX && servers[i] > 0; i++)
+        if (clock_getcpuclockid(servers[i], &clock) == 0)
+            ret->server_ns += read_clock(clock);
     if (getrusage(RUSAGE_SELF, &self) == 0) {
         ret->minor_faults = (uint64_t)self.ru_minflt;
         ret->major_faults = (uint64_t)self.ru_majflt;
     }
     read_processors(ret);
     read_disk(ret, disk);
+}
+
+uint64_t usage_rss(const pid_t servers[USAGE_SERVERS_MAX])
+{
+    uint64_t n_pages = 0;
+    for (size_t i = 0; i < USAGE_SERVERS_MAX && servers[i] > 0; i++) {
+        char path[64];
+        uint64_t size, resident;
+        (void)snprintf(path, sizeof path, "/proc/%ld/statm", (long)servers[i]);
+        FILE *f = fopen(path, "re");
+        if (!f)
+            continue;
+        if (fscanf(f, "%" SCNu64 " %" SCNu64, &size, &resident) == 2)
+            n_pages += resident;
+        (void)fclose(f);
+    }
+    return n_pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 /* A process that ended meanwhile has used less than before. */

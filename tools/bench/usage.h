@@ -11,15 +11,21 @@
 struct usage {
     uint64_t wall_ns;
     uint64_t self_ns;   /* processor time of this process, all threads */
-    uint64_t server_ns; /* of the server's process */
+    uint64_t server_ns; /* of the servers' processes */
     uint64_t busy_ns;   /* of all processors; what the host took away counts as busy */
     uint64_t disk_ns;   /* time in which the disk had something to do */
     uint64_t read_bytes, written_bytes;  /* by the disk, whoever asked */
     uint64_t minor_faults, major_faults; /* of this process */
 };
 
-/* `server` 0: none. `disk` is the device of the measured folder (st_dev). */
-void usage_read(struct usage *ret, pid_t server, dev_t disk);
+enum { USAGE_SERVERS_MAX = 4 };
+
+/* The servers' list ends with a 0 or is full. `disk` is the device of the measured folder (st_dev).
+ */
+void usage_read(struct usage *ret, const pid_t servers[USAGE_SERVERS_MAX], dev_t disk);
+
+/* What the processes hold in memory now, in bytes (VmRSS). */
+uint64_t usage_rss(const pid_t servers[USAGE_SERVERS_MAX]);
 
 struct usage usage_between(const struct usage *begin, const struct usage *end);
 

@@ -1,0 +1,23 @@
+/* The open loop: publishes begin at their time, whatever became of the earlier ones, and their
+ * latency counts from that time. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TOOLS_BENCH_RPC_OPEN_H
+#define TOOLS_BENCH_RPC_OPEN_H
+
+#include "tools/bench/latency.h"
+#include "tools/bench/rpc_run.h"
+
+struct run_open {
+    const struct run_requests *requests; /* of one message each */
+    double rate;                         /* a second */
+    uint64_t run_ms;
+    size_t stamp_bytes;      /* not 0: the intended time goes into bodies of this length */
+    struct latency *latency; /* of the publishes */
+};
+
+/* Returns when all are answered. Polls without sleeping: a timer of gRPC's is too coarse. Fails
+ * with the first reply that is not OK, or when thousands are unanswered. */
+int run_open(struct run_target *t, const struct run_open *o, uint64_t *ret_n_messages,
+             struct err *e) MUST_CHECK;
+
+#endif
