@@ -1,66 +1,15 @@
-/* Small JSON files. fastjson writes integer keys bare (`{0:5}`), which JSON does not know: a pass
- * over the text quotes them before jansson reads it. */
+/* Small JSON files: integer keys may be bare, so a pass over the text quotes them before jansson
+ * reads it. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/state.h"
 
 #include <inttypes.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json_keys.h"
 #include "base/log.h"
-
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-/* Length of the bare integer key at `text`, or 0: digits, perhaps a sign, then a colon. */
-static size_t bare_key_len(const char *text, size_t len)
-{
-    size_t n = len > 0 && text[0] == '-' ? 1 : 0;
-    size_t first_digit = n;
-    while (n < len && text[n] >= '0' && text[n] <= '9')
-        n++;
-    if (n == first_digit)
-        return 0;
-    size_t end = n;
-    while (n < len && is_blank(text[n]))
-        n++;
-    return n < len && text[n] == ':' ? end : 0;
-}
-
-/* Length of the string at `text`, which begins with a quote, both quotes included. */
-static size_t string_len(const char *text, size_t len)
-{
-    size_t n = 1;
-    while (n < len && text[n] != '"')
-        n += text[n] == '\\' ? 2 : 1;
-    return n < len ? n + 1 : len;
-}
-
-/* Copies `text` with bare integer keys quoted. `out` holds 2 * len bytes: a key has a colon, so the
- * two quotes never more than double it. */
-static size_t quote_keys(const char *text, size_t len, char *out)
-{
-    size_t n_out = 0;
-    bool may_be_key = false;
-    for (size_t i = 0; i < len;) {
-        size_t key = may_be_key ? bare_key_len(text + i, len - i) : 0;
-        size_t piece = key ? key : text[i] == '"' ? string_len(text + i, len - i) : 1;
-        if (!is_blank(text[i]))
-            may_be_key = text[i] == '{' || text[i] == ',';
-        if (key)
-            out[n_out++] = '"';
-        memcpy(out + n_out, text + i, piece);
-        n_out += piece;
-        if (key)
-            out[n_out++] = '"';
-        i += piece;
-    }
-    return n_out;
-}
 
 int state_parse(const char *text, size_t len, json_t **ret_root, struct err *e)
 {
@@ -68,7 +17,7 @@ int state_parse(const char *text, size_t len, json_t **ret_root, struct err *e)
     if (quoted == NULL)
         return err_set(e, ERR_NOMEM, "read %zu bytes of JSON", len);
     json_error_t why;
-    json_t *root = json_loadb(quoted, quote_keys(text, len, quoted), 0, &why);
+    json_t *root = json_loadb(quoted, json_keys_quote(text, len, quoted), 0, &why);
     free(quoted);
     if (root == NULL)
         return err_set(e, ERR_CORRUPT, "read JSON: line %d, column %d: %s", why.line, why.column,

@@ -1,302 +1,303 @@
 /* `sluice dump`: shows what is in the files of a store, read-only, live or damaged ones too. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <inttypes.h>
-#include <jansson.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "store/store.h"
 #include "tools/command.h"
+#include "tools/dump.h"
 #include "tools/dump_kind.h"
-#include "tools/dump_queues.h"
-#include "tools/dump_record.h"
-#include "tools/json_line.h"
 #include "tools/options.h"
+#include "tools/paint.h"
+#include "tools/start_at.h"
 
-/* The exit status when the files were read but not all in them was whole. */
-enum { DUMP_DAMAGED = 3 };
-
-struct dump {
-    const char *path;
-    bool json;
-    uint64_t limit; /* records or entries still to be shown */
-    uint64_t file_bytes;
-    struct io *io;
-    uint64_t n_records, record_bytes;
-    uint64_t n_damaged, damaged_bytes; /* places passed over, and records whose body fails */
+/* The options that need more than the table to be understood. */
+struct dump_texts {
+    const char *since, *until;
+    bool json, hex;
 };
 
-/* ---- the log ---- */
+/* ---- findings ---- */
 
-/* Where text goes on stdout, between the records; beside JSON on stderr. */
-static void print_damage(struct dump *d, const struct store_walk_item *item)
+void dump_finding(struct dump *d, const char *fmt, ...)
 {
+    FILE *out = d->format == DUMP_JSON ? stderr : stdout;
+    va_list ap;
     d->n_damaged++;
-    d->damaged_bytes += item->len;
-    fprintf(d->json ? stderr : stdout, "%12" PRIu64 "  DAMAGED, %" PRIu64 " bytes: %s\n",
-            item->log_off, item->len, item->why);
+    fputs(paint_on(out, PAINT_BAD), out);
+    va_start(ap, fmt);
+    vfprintf(out, fmt, ap);
+    va_end(ap);
+    fprintf(out, "%s\n", paint_off(out));
 }
 
-static int print_record(struct dump *d, struct dump_queues *queues,
-                        const struct store_walk_item *item, struct err *e)
+bool dump_goes_on(const struct dump *d)
 {
-    struct dump_place place = {0};
-    d->n_records++;
-    d->record_bytes += item->len;
-    d->n_damaged += !item->body_ok;
-    d->limit--;
-    if (!d->json) {
-        dump_record_text(item);
-        return 0;
-    }
-    int rc = queues ? dump_queues_find(queues, &item->rec, &place, e) : 0;
-    return rc < 0 ? rc : json_line(dump_record_json(item, &place), e);
-}
-
-static int print_item(struct dump *d, struct dump_queues *queues,
-                      const struct store_walk_item *item, struct err *e)
-{
-    switch (item->kind) {
-    case STORE_WALK_RECORD:
-        return print_record(d, queues, item, e);
-    case STORE_WALK_DAMAGE:
-        print_damage(d, item);
-        break;
-    case STORE_WALK_FILLER:
-        if (!d->json)
-            printf("%12" PRIu64 "  filler, %" PRIu64 " bytes\n", item->log_off, item->len);
-        break;
-    case STORE_WALK_END:
-        if (!d->json)
-            printf("%12" PRIu64 "  end\n", item->log_off);
-        break;
-    }
-    return 0;
-}
-
-static int walk_log(struct dump *d, struct dump_queues *queues, struct err *e)
-{
-    struct store_walk *walk;
-    int rc = store_walk_open(&walk, d->path, d->file_bytes, d->io, e);
-    if (rc < 0)
-        return rc;
-    struct store_walk_item item = {.kind = STORE_WALK_RECORD};
-    while (rc == 0 && item.kind != STORE_WALK_END && d->limit > 0 && !ferror(stdout)) {
-        rc = store_walk_next(walk, &item, e);
-        if (rc == 0)
-            rc = print_item(d, queues, &item, e);
-    }
-    store_walk_close(walk);
-    if (rc == 0 && !d->json)
-        printf("%" PRIu64 " records of %" PRIu64 " bytes; %" PRIu64 " damaged\n", d->n_records,
-               d->record_bytes, d->n_damaged);
-    return rc;
-}
-
-static int dump_log(struct dump *d, struct err *e)
-{
-    return walk_log(d, /* queues = */ NULL, e);
-}
-
-/* ---- the checkpoint ---- */
-
-static int print_checkpoint_json(const struct store_checkpoint *cp, struct err *e)
-{
-    return json_line(
-        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "physicMsgTimestamp", (json_int_t)cp->log_ms,
-                  "logicsMsgTimestamp", (json_int_t)cp->queue_ms, "indexMsgTimestamp",
-                  (json_int_t)cp->index_ms, "masterFlushedOffset",
-                  (json_int_t)cp->master_flushed_off, "confirmPhyOffset",
-                  (json_int_t)cp->confirm_off, "logicsPhysicalOffset", (json_int_t)cp->queue_off),
-        e);
-}
-
-static void print_checkpoint_text(const struct store_checkpoint *cp)
-{
-    printf("checkpoint: log stored until %" PRIu64 " ms, queues until %" PRIu64
-           " ms, index until %" PRIu64 " ms\n"
-           "            flushed by the master to %" PRId64 ", confirmed to %" PRId64
-           ", queues hold the log to %" PRId64 "\n",
-           cp->log_ms, cp->queue_ms, cp->index_ms, cp->master_flushed_off, cp->confirm_off,
-           cp->queue_off);
-}
-
-static int read_checkpoint(struct dump *d, const char *path, struct store_checkpoint *ret,
-                           struct err *e)
-{
-    uint8_t *buf;
-    size_t len;
-    int rc = io_read_file(d->io, path, STORE_CHECKPOINT_BYTES, &buf, &len, e);
-    if (rc < 0)
-        return rc;
-    if (len == 0)
-        rc = err_set(e, ERR_NOTFOUND, "the checkpoint was not written yet");
-    else
-        rc = store_checkpoint_decode(span_of(buf, len), ret, e);
-    free(buf);
-    return rc < 0 ? err_wrap(e, "read '%s'", path) : 0;
-}
-
-static int dump_checkpoint(struct dump *d, struct err *e)
-{
-    struct store_checkpoint cp = {0};
-    int rc = read_checkpoint(d, d->path, &cp, e);
-    if (rc == ERR_CORRUPT) {
-        fprintf(stderr, "sluice dump: %s\n", e->msg);
-        d->n_damaged++;
-        return 0;
-    }
-    if (rc < 0)
-        return rc;
-    if (d->json)
-        return print_checkpoint_json(&cp, e);
-    print_checkpoint_text(&cp);
-    return 0;
-}
-
-/* ---- consume queues ---- */
-
-static int dump_one_queue(struct dump *d, const char *path, struct err *e)
-{
-    uint64_t n_bad = 0;
-    int rc = dump_queue_file(path, d->json, &d->limit, &n_bad, d->io, e);
-    if (rc < 0 || n_bad == 0)
-        return rc;
-    d->n_damaged += n_bad;
-    fprintf(d->json ? stderr : stdout,
-            "DAMAGED: %" PRIu64 " empty entries between others in '%s'\n", n_bad, path);
-    return 0;
-}
-
-static int dump_queue(struct dump *d, struct err *e)
-{
-    return dump_one_queue(d, d->path, e);
-}
-
-struct queue_visit {
-    struct dump *dump;
-    struct err *e;
-};
-
-static int visit_queue(void *arg, const struct store_file_info *info)
-{
-    const struct queue_visit *visit = arg;
-    struct dump *d = visit->dump;
-    const char *slash = strrchr(info->path, '/');
-    char path[PATH_MAX];
-    uint64_t start;
-    if (!dump_parse_name(slash ? slash + 1 : info->path, &start) || d->limit == 0)
-        return 0;
-    int n = snprintf(path, sizeof path, "%s/%s", d->path, info->path);
-    if (n < 0 || (size_t)n >= sizeof path)
-        return err_set(visit->e, ERR_TOOBIG, "path of '%s' is too long", info->path);
-    if (!d->json)
-        printf("%s\n", info->path);
-    return dump_one_queue(d, path, visit->e);
-}
-
-static int dump_queues(struct dump *d, struct err *e)
-{
-    struct queue_visit visit = {.dump = d, .e = e};
-    return store_each_file_at(d->path, visit_queue, &visit, d->io, e);
+    return d->limit > 0 && !ferror(stdout);
 }
 
 /* ---- a whole store ---- */
 
-static void show_checkpoint(struct dump *d)
-{
-    char path[PATH_MAX];
-    struct store_checkpoint cp = {0};
-    struct err e;
-    (void)snprintf(path, sizeof path, "%s/checkpoint", d->path);
-    int rc = read_checkpoint(d, path, &cp, &e);
-    if (rc == 0)
-        print_checkpoint_text(&cp);
-    else if (rc != ERR_NOTFOUND)
-        printf("checkpoint: %s\n", e.msg);
-}
-
 static int dump_store(struct dump *d, struct err *e)
 {
-    struct dump_queues *queues;
-    int rc = dump_queues_open(&queues, d->path, d->io, e);
-    if (rc < 0)
-        return rc;
-    if (!d->json)
-        show_checkpoint(d);
-    rc = walk_log(d, queues, e);
-    dump_queues_close(queues);
-    return rc;
+    char path[PATH_MAX];
+    int n = snprintf(path, sizeof path, "%s/checkpoint", d->path), rc = 0;
+    bool is_wanted = d->format != DUMP_JSON && !d->stats && dump_filter_is_open(&d->filter);
+    if (is_wanted && n > 0 && (size_t)n < sizeof path)
+        rc = dump_checkpoint(d, path, e);
+    return rc < 0 && rc != ERR_NOTFOUND ? rc : dump_log(d, /* has_queues = */ true, e);
 }
 
-/* ---- the command ---- */
-
-static int dump_path(struct dump *d, struct err *e)
+static int dump_path(struct dump *d, enum dump_kind kind, struct err *e)
 {
-    enum dump_kind kind;
-    int rc = dump_detect(d->path, d->io, &kind, e);
-    if (rc < 0)
-        return rc;
     switch (kind) {
     case DUMP_STORE:
         return dump_store(d, e);
     case DUMP_LOG:
-        return dump_log(d, e);
+        return dump_log(d, /* has_queues = */ false, e);
     case DUMP_QUEUE:
-        return dump_queue(d, e);
+        return dump_queue_file(d, d->path, e);
     case DUMP_QUEUES:
-        return dump_queues(d, e);
+        return dump_queue_folder(d, e);
+    case DUMP_INDEX:
+        return dump_index(d, e);
     case DUMP_CHECKPOINT:
-        return dump_checkpoint(d, e);
+        return dump_checkpoint(d, d->path, e);
+    case DUMP_TIMER_LOG:
+        return dump_timer_log(d, e);
+    case DUMP_TIMER_WHEEL:
+        return dump_timer_wheel(d, e);
+    case DUMP_TIMER_PROGRESS:
+        return dump_timer_check(d, d->path, e);
+    case DUMP_CONFIG:
+        return dump_config_file(d, d->path, e);
+    case DUMP_CONFIGS:
+        return dump_config_folder(d, e);
     }
     return err_set(e, ERR_UNSUPPORTED, "'%s' cannot be dumped", d->path);
 }
 
+/* ---- the options ---- */
+
+/* A time, a duration ago, or milliseconds since 1970. */
+static int read_time(const char *text, uint64_t *ret_ms, struct err *e)
+{
+    struct io *io = io_posix();
+    struct start_at at;
+    if (!text)
+        return 0;
+    struct err ignored;
+    int rc = start_at_parse(text, io->now_ms(io), &at, &ignored);
+    if (rc < 0 || (at.kind != START_TIME && at.kind != START_OFFSET))
+        return err_set(e, ERR_INVAL,
+                       "'%s' is none of a time such as 2026-01-31T12:30:00Z, a duration ago such "
+                       "as 10m, milliseconds since 1970",
+                       text);
+    *ret_ms = (uint64_t)at.value;
+    return 0;
+}
+
+/* What each kind of file can be asked, by the name of the option; NULL: all was fine. */
+static const char *meaningless_option(const struct dump *d, enum dump_kind kind)
+{
+    bool is_log = kind == DUMP_STORE || kind == DUMP_LOG;
+    bool is_queue = kind == DUMP_QUEUE || kind == DUMP_QUEUES;
+    const struct {
+        const char *name;
+        bool is_given, has_meaning;
+    } options[] = {
+        {"topic", d->filter.topic, is_log || kind == DUMP_QUEUES},
+        {"queue", d->filter.queue_id != DUMP_ANY, is_log || kind == DUMP_QUEUES},
+        {"tag", d->filter.tag, is_log || is_queue},
+        {"key", d->filter.key, is_log},
+        {"unique-key", d->filter.unique_key, is_log},
+        {"log-from", d->filter.log.from > 0,
+         is_log || is_queue || kind == DUMP_INDEX || kind == DUMP_TIMER_LOG},
+        {"log-to", d->filter.log.to != DUMP_ANY,
+         is_log || is_queue || kind == DUMP_INDEX || kind == DUMP_TIMER_LOG},
+        {"queue-from", d->filter.queue.from > 0, is_log || is_queue},
+        {"queue-to", d->filter.queue.to != DUMP_ANY, is_log || is_queue},
+        {"since", d->filter.store_ms.from > 0, is_log},
+        {"until", d->filter.store_ms.to != DUMP_ANY, is_log},
+        {"stats", d->stats, is_log},
+        {"follow", d->follow, is_log},
+        {"body", d->with_body, is_log},
+        {"index-slots", d->index_slots > 0, kind == DUMP_INDEX},
+    };
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
+        if (options[i].is_given && !options[i].has_meaning)
+            return options[i].name;
+    return NULL;
+}
+
+static int settle(const struct options *o, struct dump *d, const struct dump_texts *t)
+{
+    struct err e;
+    if (t->json && t->hex)
+        return options_refuse(o, "option '--hex': there is '--json' too");
+    if (d->with_body && !t->json)
+        return options_refuse(o, "option '--body': it needs '--json'");
+    if (d->stats && (t->hex || d->follow || d->with_body))
+        return options_refuse(o, "option '--stats': it does not go with '--%s'",
+                              t->hex      ? "hex"
+                              : d->follow ? "follow"
+                                          : "body");
+    if (read_time(t->since, &d->filter.store_ms.from, &e) < 0)
+        return options_refuse(o, "option '--since': %s", e.msg);
+    if (read_time(t->until, &d->filter.store_ms.to, &e) < 0)
+        return options_refuse(o, "option '--until': %s", e.msg);
+    d->format = t->json ? DUMP_JSON : t->hex ? DUMP_HEX : DUMP_TEXT;
+    return OPTIONS_RUN;
+}
+
+static int run(const struct options *o, struct dump *d)
+{
+    enum dump_kind kind;
+    struct err e;
+    int rc = dump_detect(d->path, d->io, &kind, &e);
+    const char *option = rc < 0 ? NULL : meaningless_option(d, kind);
+    if (option)
+        return options_refuse(o, "option '--%s': it means nothing for '%s'", option, d->path);
+    if (rc == 0)
+        rc = dump_path(d, kind, &e);
+    if (rc == 0 && (fflush(stdout) == EOF || ferror(stdout)))
+        rc = err_sys(&e, errno, "write to stdout");
+    if (rc < 0)
+        return command_failed(o->program, &e);
+    return d->n_damaged > 0 ? COMMAND_FOUND : COMMAND_OK;
+}
+
+/* What this run of the command was asked; the table below fills it in. */
+static struct dump asked;
+static struct dump_texts texts;
+
+static const struct option_spec specs[] = {
+    {.name = "json",
+     .kind = OPTION_FLAG,
+     .ret = &texts.json,
+     .help = "one JSON object a line (default: text)"},
+    {.name = "hex",
+     .kind = OPTION_FLAG,
+     .ret = &texts.hex,
+     .help = "the bytes too, in hexadecimal (default: text)"},
+    {.name = "body",
+     .kind = OPTION_FLAG,
+     .ret = &asked.with_body,
+     .help = "with --json the bodies too, decompressed (default: without)"},
+    {.name = "stats",
+     .kind = OPTION_FLAG,
+     .ret = &asked.stats,
+     .help = "counts, sizes, tags and times of each topic (default: messages)"},
+    {.name = "follow",
+     .letter = 'f',
+     .kind = OPTION_FLAG,
+     .ret = &asked.follow,
+     .help = "wait at the end for more (default: end there)"},
+    {.name = "limit",
+     .letter = 'n',
+     .kind = OPTION_NUMBER,
+     .ret = &asked.limit,
+     .value = "N",
+     .help = "end after N records or entries (default: all)",
+     .min = 1},
+    {.name = "topic",
+     .kind = OPTION_TEXT,
+     .ret = &asked.filter.topic,
+     .value = "TOPIC",
+     .help = "of this topic (default: any)"},
+    {.name = "queue",
+     .kind = OPTION_NUMBER,
+     .ret = &asked.filter.queue_id,
+     .value = "ID",
+     .help = "of the queue with this number (default: any)",
+     .max = INT32_MAX},
+    {.name = "tag",
+     .kind = OPTION_TEXT,
+     .ret = &asked.filter.tag,
+     .value = "TAG",
+     .help = "with this tag (default: any)"},
+    {.name = "key",
+     .kind = OPTION_TEXT,
+     .ret = &asked.filter.key,
+     .value = "KEY",
+     .help = "with this key among its keys (default: any)"},
+    {.name = "unique-key",
+     .kind = OPTION_TEXT,
+     .ret = &asked.filter.unique_key,
+     .value = "ID",
+     .help = "with this message id (default: any)"},
+    {.name = "log-from",
+     .kind = OPTION_NUMBER,
+     .ret = &asked.filter.log.from,
+     .value = "OFFSET",
+     .help = "at or behind this byte of the log (default: its beginning)"},
+    {.name = "log-to",
+     .kind = OPTION_NUMBER,
+     .ret = &asked.filter.log.to,
+     .value = "OFFSET",
+     .help = "before this byte of the log (default: its end)"},
+    {.name = "queue-from",
+     .kind = OPTION_NUMBER,
+     .ret = &asked.filter.queue.from,
+     .value = "OFFSET",
+     .help = "at or behind this number in its queue (default: the first)"},
+    {.name = "queue-to",
+     .kind = OPTION_NUMBER,
+     .ret = &asked.filter.queue.to,
+     .value = "OFFSET",
+     .help = "before this number in its queue (default: all)"},
+    {.name = "since",
+     .kind = OPTION_TEXT,
+     .ret = &texts.since,
+     .value = "TIME",
+     .help = "stored at this time or later (default: any time)"},
+    {.name = "until",
+     .kind = OPTION_TEXT,
+     .ret = &texts.until,
+     .value = "TIME",
+     .help = "stored before this time (default: any time)"},
+    {.name = "index-slots",
+     .kind = OPTION_NUMBER,
+     .ret = &asked.index_slots,
+     .value = "N",
+     .help = "hash slots of an index file (default: taken from the file)",
+     .min = 1,
+     .max = INT32_MAX},
+    {.name = "file-size",
+     .kind = OPTION_SIZE,
+     .ret = &asked.file_bytes,
+     .value = "SIZE",
+     .help = "length of a commit-log file (default: taken from the files)",
+     .min = 4096},
+    {0},
+};
+
 int cmd_dump(int argc, char **argv)
 {
-    struct dump d = {.limit = UINT64_MAX, .io = io_posix()};
-    const struct option_spec specs[] = {
-        {.name = "json",
-         .kind = OPTION_FLAG,
-         .ret = &d.json,
-         .help = "one JSON object per message (default: text)"},
-        {.name = "limit",
-         .letter = 'n',
-         .kind = OPTION_NUMBER,
-         .ret = &d.limit,
-         .value = "N",
-         .help = "end after N records or entries (default: all)",
-         .min = 1},
-        {.name = "file-size",
-         .kind = OPTION_SIZE,
-         .ret = &d.file_bytes,
-         .value = "SIZE",
-         .help = "length of a commit-log file (default: taken from the files)",
-         .min = 4096},
-        {0},
-    };
+    asked = (struct dump){.limit = UINT64_MAX, .io = io_posix()};
+    texts = (struct dump_texts){0};
+    dump_filter_init(&asked.filter);
     const struct options o = {
         .program = "sluice dump",
         .operands = "PATH",
-        .summary = "Shows what is in a store, a commit log, a consume queue or a checkpoint.\n"
-                   "Only reads; the store may be in use or damaged. Exit status 3: damage found.",
+        .summary =
+            "Shows what is in a store or a part of it: commit log, consume queues, key\n"
+            "index, checkpoint, timer files, config. Only reads, and leaves no trace in the\n"
+            "page cache; the store may be in use or damaged.\n"
+            "TIME is 2026-01-31T12:30, 10m (ago) or milliseconds since 1970.\n"
+            "Exit status: 0 all is whole, 3 damage was found.",
         .specs = specs,
         .min_operands = 1,
         .max_operands = 1,
     };
     int first;
     int status = options_parse(&o, argc, argv, &first);
+    if (status == OPTIONS_RUN)
+        status = settle(&o, &asked, &texts);
     if (status != OPTIONS_RUN)
         return status;
-    d.path = argv[first];
-    struct err e;
-    int rc = dump_path(&d, &e);
-    if (rc == 0 && (fflush(stdout) == EOF || ferror(stdout)))
-        rc = err_sys(&e, errno, "write to stdout");
-    if (rc < 0)
-        return command_failed(o.program, &e);
-    return d.n_damaged > 0 ? DUMP_DAMAGED : COMMAND_OK;
+    asked.path = argv[first];
+    return run(&o, &asked);
 }

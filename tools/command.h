@@ -7,7 +7,12 @@
 #include "base/err.h"
 
 /* What a command's function returns, and so the program. */
-enum { COMMAND_OK = 0, COMMAND_FAILED = 1, COMMAND_USAGE = 2 };
+enum {
+    COMMAND_OK = 0,
+    COMMAND_FAILED = 1,
+    COMMAND_USAGE = 2,
+    COMMAND_FOUND = 3, /* all was done, and damage was found */
+};
 
 struct command {
     const char *name;    /* the word on the command line; NULL ends a table */

@@ -10,6 +10,8 @@
 #include <time.h>
 
 #include "proto/proto.h"
+#include "tools/inflate.h"
+#include "tools/paint.h"
 
 enum {
     HOST_TEXT_BYTES = 64,
@@ -100,7 +102,7 @@ static char *replace_malformed(struct span text, size_t *ret_len)
     return copy;
 }
 
-static json_t *text_to_json(struct span text)
+json_t *dump_text_to_json(struct span text)
 {
     if (text.len == 0)
         return json_string("");
@@ -116,10 +118,11 @@ static json_t *text_to_json(struct span text)
 static int add_property(json_t *object, struct span name, struct span value)
 {
     if (proto_utf8_ok(name))
-        return json_object_setn_new(object, (const char *)name.ptr, name.len, text_to_json(value));
+        return json_object_setn_new(object, (const char *)name.ptr, name.len,
+                                    dump_text_to_json(value));
     size_t len;
     char *copy = replace_malformed(name, &len);
-    int rc = copy ? json_object_setn_new(object, copy, len, text_to_json(value)) : -1;
+    int rc = copy ? json_object_setn_new(object, copy, len, dump_text_to_json(value)) : -1;
     free(copy);
     return rc;
 }
@@ -150,7 +153,47 @@ static int add_place(json_t *object, const struct dump_place *place)
     return rc;
 }
 
-json_t *dump_record_json(const struct store_walk_item *item, const struct dump_place *place)
+static json_t *bytes_to_base64(struct span bytes)
+{
+    char *text = bytes.len < INT32_MAX ? malloc(4 * (bytes.len / 3 + 1) + 1) : NULL;
+    if (!text)
+        return NULL;
+    int n = EVP_EncodeBlock((unsigned char *)text, bytes.ptr, (int)bytes.len);
+    json_t *value = json_stringn(text, (size_t)n);
+    free(text);
+    return value;
+}
+
+static int set_body(json_t *object, struct span body)
+{
+    if (body.len == 0 || proto_utf8_ok(body))
+        return json_object_set_new(object, "body", dump_text_to_json(body));
+    return json_object_set_new(object, "bodyBase64", bytes_to_base64(body));
+}
+
+/* Adds the body as it was before it was compressed. */
+static int add_body(json_t *object, const struct store_record *rec)
+{
+    const char *name = inflate_name(rec->sys_flag);
+    struct inflated inflated = {0};
+    struct err e;
+    if (!name)
+        return set_body(object, rec->body);
+    if (json_object_set_new(object, "bodyCompression", json_string(name)) < 0)
+        return -1;
+    if (inflate_body(rec->sys_flag, rec->body, DUMP_BODY_MAX, &inflated, &e) < 0)
+        return json_object_set_new(object, "bodyError", json_string(e.msg)) < 0
+                   ? -1
+                   : set_body(object, rec->body);
+    int rc = set_body(object, span_of(inflated.bytes, inflated.len));
+    if (rc == 0 && inflated.is_cut)
+        rc = json_object_set_new(object, "bodyError", json_string("the body is longer"));
+    free(inflated.bytes);
+    return rc;
+}
+
+json_t *dump_record_json(const struct store_walk_item *item, const struct dump_place *place,
+                         enum dump_body with_body)
 {
     const struct store_record *rec = &item->rec;
     char magic[16], born[HOST_TEXT_BYTES], stored[HOST_TEXT_BYTES];
@@ -171,13 +214,14 @@ json_t *dump_record_json(const struct store_walk_item *item, const struct dump_p
         "bornTimestamp", (json_int_t)rec->born_ms, "bornHost", born, "storeTimestamp",
         (json_int_t)rec->store_ms, "storeHost", stored, "reconsumeTimes", rec->reconsume_times,
         "preparedTransactionOffset", (json_int_t)rec->prepared_off, "topic",
-        text_to_json(rec->topic), "properties", properties_to_json(rec->properties),
-        "propertiesString", text_to_json(rec->properties), "bodyLength", (json_int_t)rec->body.len,
-        "bodySha256", sha256, "offsetMsgId", id);
+        dump_text_to_json(rec->topic), "properties", properties_to_json(rec->properties),
+        "propertiesString", dump_text_to_json(rec->properties), "bodyLength",
+        (json_int_t)rec->body.len, "bodySha256", sha256, "offsetMsgId", id);
     if (!object)
         return NULL;
     if (add_place(object, place) < 0 ||
-        json_object_set_new(object, "recoveryCheckOk", json_boolean(item->body_ok)) < 0) {
+        json_object_set_new(object, "recoveryCheckOk", json_boolean(item->body_ok)) < 0 ||
+        (with_body == DUMP_WITH_BODY && add_body(object, rec) < 0)) {
         json_decref(object);
         return NULL;
     }
@@ -208,38 +252,67 @@ static void print_property(const struct store_record *rec, const char *name, con
     dump_print_escaped(value);
 }
 
-static void print_time(uint64_t ms)
+void dump_put_time(char text[DUMP_TIME_BYTES], uint64_t ms)
 {
-    char text[32] = "?";
     struct tm tm;
     time_t seconds = (time_t)(ms / 1000);
+    size_t n = 0;
     if (ms <= INT64_MAX && gmtime_r(&seconds, &tm))
-        (void)strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
-    printf("  %s.%03" PRIu64 "Z", text, ms % 1000);
+        n = strftime(text, DUMP_TIME_BYTES, "%Y-%m-%dT%H:%M:%S", &tm);
+    if (n > 0 && n + sizeof ".000Z" <= DUMP_TIME_BYTES)
+        (void)snprintf(text + n, DUMP_TIME_BYTES - n, ".%03uZ", (unsigned)(ms % 1000));
+    else
+        (void)snprintf(text, DUMP_TIME_BYTES, "?");
 }
 
-/* The beginning of the body, cut between characters. */
-static struct span shown_part(struct span body)
+/* The beginning of a text, cut between characters. */
+static struct span shown_part(struct span text)
 {
-    if (body.len <= BODY_SHOWN_BYTES)
-        return body;
+    if (text.len <= BODY_SHOWN_BYTES)
+        return text;
     size_t n = BODY_SHOWN_BYTES;
-    while (n > BODY_SHOWN_BYTES - 4 && (body.ptr[n] & 0xc0) == 0x80)
+    while (n > BODY_SHOWN_BYTES - 4 && (text.ptr[n] & 0xc0) == 0x80)
         n--;
-    return span_of(body.ptr, n);
+    return span_of(text.ptr, n);
+}
+
+static void print_beginning(struct span text, bool is_cut)
+{
+    struct span shown = shown_part(text);
+    dump_print_escaped(shown);
+    puts(shown.len < text.len || is_cut ? "..." : "");
+}
+
+static void print_body(const struct store_record *rec)
+{
+    const char *name = inflate_name(rec->sys_flag);
+    struct inflated inflated;
+    struct err e;
+    printf("  %zu bytes", rec->body.len);
+    if (!name) {
+        fputs(": ", stdout);
+        print_beginning(rec->body, false);
+    } else if (inflate_body(rec->sys_flag, rec->body, BODY_SHOWN_BYTES + 4, &inflated, &e) < 0) {
+        printf(" of %s, %sdamaged%s: ", name, paint_on(stdout, PAINT_BAD), paint_off(stdout));
+        print_beginning(rec->body, false);
+    } else {
+        printf(" of %s: ", name);
+        print_beginning(span_of(inflated.bytes, inflated.len), inflated.is_cut);
+        free(inflated.bytes);
+    }
 }
 
 void dump_record_text(const struct store_walk_item *item)
 {
     const struct store_record *rec = &item->rec;
+    char time[DUMP_TIME_BYTES];
+    dump_put_time(time, rec->store_ms);
     printf("%12" PRIu64 "  ", rec->log_off);
     dump_print_escaped(rec->topic);
-    printf("/%" PRId32 "@%" PRIu64, rec->queue_id, rec->queue_off);
-    print_time(rec->store_ms);
+    printf("/%" PRId32 "@%" PRIu64 "  %s", rec->queue_id, rec->queue_off, time);
     print_property(rec, "TAGS", "tag");
     print_property(rec, "KEYS", "keys");
-    printf("  %zu bytes%s: ", rec->body.len, item->body_ok ? "" : ", CRC WRONG");
-    struct span shown = shown_part(rec->body);
-    dump_print_escaped(shown);
-    puts(shown.len < rec->body.len ? "..." : "");
+    if (!item->body_ok)
+        printf("  %sCRC WRONG%s", paint_on(stdout, PAINT_BAD), paint_off(stdout));
+    print_body(rec);
 }

@@ -6,8 +6,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum progress_unit { PROGRESS_MESSAGES, PROGRESS_BYTES };
+
+/* Zeroed it is never shown. */
 struct progress {
     bool is_shown;
+    enum progress_unit unit;
     uint64_t total;    /* 0: unknown, a count is shown and no bar */
     uint64_t begun_ns; /* monotonic */
     uint64_t drawn_ns; /* the last time */
@@ -15,14 +19,20 @@ struct progress {
 
 /* Draws on stderr when it is a terminal. */
 void progress_start(struct progress *p, uint64_t total);
+void progress_start_bytes(struct progress *p, uint64_t total);
 
 /* Draws at most ten times a second. */
 void progress_set(struct progress *p, uint64_t done);
 
-/* Draws the last state and clears the line's end. */
+/* Draws the last state and ends the line. */
 void progress_stop(struct progress *p, uint64_t done);
 
-/* The line without its carriage return, e.g. "[#####-----]  50% 500 of 1000, 12000/s". */
-void progress_line(char *buf, uint32_t len, uint64_t done, uint64_t total, uint64_t elapsed_ns);
+/* Takes the line away. */
+void progress_clear(struct progress *p);
+
+/* The line without its carriage return: "[#####-----]  50% 500 of 1000, 12000/s, 1 s left"; of
+ * bytes "[#####-----]  50% 1.0 of 2.0 GiB, 900 MiB/s, 1 s left". */
+void progress_line(char *buf, uint32_t len, const struct progress *p, uint64_t done,
+                   uint64_t elapsed_ns);
 
 #endif

@@ -172,15 +172,28 @@ START_TEST(ids_have_34_digits_and_differ)
 }
 END_TEST
 
-START_TEST(the_progress_line_tells_share_and_rate)
+static const char *progress_text(enum progress_unit unit, uint64_t total, uint64_t done,
+                                 uint64_t ns)
 {
-    char line[160];
-    progress_line(line, sizeof line, 500, 1000, 2000000000);
-    ck_assert_str_eq(line, "[###############---------------]  50% 500 of 1000, 250/s");
-    progress_line(line, sizeof line, 500, 0, 1000000000);
-    ck_assert_str_eq(line, "500 messages, 500/s");
-    progress_line(line, sizeof line, 0, 1000, 0);
-    ck_assert_str_eq(line, "[------------------------------]   0% 0 of 1000, 0/s");
+    static char line[160];
+    const struct progress p = {.unit = unit, .total = total};
+    progress_line(line, sizeof line, &p, done, ns);
+    return line;
+}
+
+START_TEST(the_progress_line_tells_share_rate_and_what_is_left)
+{
+    const uint64_t s = 1000000000, mib = 1 << 20;
+    ck_assert_str_eq(progress_text(PROGRESS_MESSAGES, 1000, 500, 2 * s),
+                     "[###############---------------]  50% 500 of 1000, 250/s, 2 s left");
+    ck_assert_str_eq(progress_text(PROGRESS_MESSAGES, 0, 500, s), "500 messages, 500/s");
+    ck_assert_str_eq(progress_text(PROGRESS_MESSAGES, 1000, 0, 0),
+                     "[------------------------------]   0% 0 of 1000, 0/s");
+    ck_assert_str_eq(progress_text(PROGRESS_BYTES, 2048 * mib, 1024 * mib, s),
+                     "[###############---------------]  50% 1.0 of 2.0 GiB, 1024 MiB/s, 1 s left");
+    ck_assert_str_eq(
+        progress_text(PROGRESS_BYTES, 1000 * mib, mib, s),
+        "[------------------------------]   0% 1.0 of 1000.0 MiB, 1 MiB/s, 17 min left");
 }
 END_TEST
 
@@ -197,7 +210,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, bytes_that_are_no_text_are_base64);
     tcase_add_test(tc, a_body_that_does_not_fit_its_checksum_is_told);
     tcase_add_test(tc, ids_have_34_digits_and_differ);
-    tcase_add_test(tc, the_progress_line_tells_share_and_rate);
+    tcase_add_test(tc, the_progress_line_tells_share_rate_and_what_is_left);
     suite_add_tcase(suite, tc);
     return suite;
 }

@@ -1,6 +1,7 @@
-/* Tests of tools/dump_queues.c and dump_kind.c: what queues say, and what a path is. */
+/* Tests of tools/queue_files.c, dump_place.c and dump_kind.c: what queues say, and what a path is.
+ */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tools/dump_queues.h"
+#include "tools/dump_place.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -13,18 +14,18 @@
 enum { FILE_ENTRIES = 4, FILE_BYTES = FILE_ENTRIES * STORE_QUEUE_ENTRY_BYTES };
 
 static char *root;
-static struct dump_queues *queues;
+static struct queue_files *queues;
 
 static void set_up(void)
 {
     struct err e;
     root = tmpdir_make();
-    ck_assert_int_eq(dump_queues_open(&queues, root, io_posix(), &e), 0);
+    ck_assert_int_eq(queue_files_open(&queues, root, io_posix(), &e), 0);
 }
 
 static void tear_down(void)
 {
-    dump_queues_close(queues);
+    queue_files_close(queues);
     tmpdir_remove(root);
 }
 
@@ -62,7 +63,7 @@ static struct dump_place find(const char *topic, int32_t queue_id, uint64_t queu
         .topic = span_str(topic), .queue_id = queue_id, .queue_off = queue_off, .log_off = log_off};
     struct dump_place place = {0};
     struct err e;
-    ck_assert_int_eq(dump_queues_find(queues, &rec, &place, &e), 0);
+    ck_assert_int_eq(dump_place_find(queues, &rec, &place, &e), 0);
     ck_assert(place.is_known);
     return place;
 }
@@ -131,7 +132,14 @@ START_TEST(a_path_is_told_by_its_bytes_or_its_name)
     ck_assert_int_eq(kind_of("any", "notes.txt", "hello", 5), ERR_UNSUPPORTED);
     ck_assert_int_eq(kind_of("any", "empty", "", 0), ERR_UNSUPPORTED);
     ck_assert_int_eq(kind_of("batchconsumequeue/B/0", "00000000000000000000", zeros, 46),
-                     ERR_UNSUPPORTED);
+                     DUMP_QUEUE);
+    ck_assert_int_eq(kind_of("index", "20261123004501123", zeros, 80), DUMP_INDEX);
+    ck_assert_int_eq(kind_of("timerlog", "00000000000000000000", zeros, 80), DUMP_TIMER_LOG);
+    ck_assert_int_eq(kind_of("any", "timerwheel", zeros, 64), DUMP_TIMER_WHEEL);
+    ck_assert_int_eq(kind_of("config", "timercheck", zeros, 80), DUMP_TIMER_PROGRESS);
+    ck_assert_int_eq(kind_of("config", "topics.json", "{}", 2), DUMP_CONFIG);
+    ck_assert_int_eq(kind_of_folder("config"), DUMP_CONFIGS);
+    ck_assert_int_eq(kind_of_folder("index"), DUMP_INDEX);
     ck_assert_int_eq(kind_of_folder("consumequeue/T/3"), DUMP_QUEUES);
     ck_assert_int_eq(kind_of_folder("consumequeue"), DUMP_QUEUES);
     ck_assert_int_eq(kind_of_folder("nothing"), ERR_NOTFOUND);
@@ -144,8 +152,8 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("dump_queues");
-    TCase *tc = tcase_create("dump_queues");
+    Suite *suite = suite_create("queue_files");
+    TCase *tc = tcase_create("queue_files");
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, a_record_is_found_in_any_file_of_its_queue);
     tcase_add_test(tc, a_record_that_no_entry_points_at_is_not_dispatched);

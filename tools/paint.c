@@ -1,0 +1,30 @@
+/* The escape sequences of colours, where they are wanted. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/paint.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static bool is_wanted(FILE *out)
+{
+    const char *no = getenv("NO_COLOR");
+    const char *term = getenv("TERM");
+    return !(no && *no) && term && *term && strcmp(term, "dumb") != 0 && isatty(fileno(out)) == 1;
+}
+
+const char *paint_on(FILE *out, enum paint paint)
+{
+    static const char *const codes[] = {
+        [PAINT_BAD] = "\033[31m",
+        [PAINT_GOOD] = "\033[32m",
+        [PAINT_FAINT] = "\033[2m",
+    };
+    return is_wanted(out) ? codes[paint] : "";
+}
+
+const char *paint_off(FILE *out)
+{
+    return is_wanted(out) ? "\033[m" : "";
+}

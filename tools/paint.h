@@ -1,0 +1,15 @@
+/* Colours on a terminal. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TOOLS_PAINT_H
+#define TOOLS_PAINT_H
+
+#include <stdio.h>
+
+enum paint { PAINT_BAD, PAINT_GOOD, PAINT_FAINT };
+
+/* What to print before a text in that colour, and behind it: both empty unless `out` is a terminal
+ * that can, and the environment has no NO_COLOR. */
+const char *paint_on(FILE *out, enum paint paint);
+const char *paint_off(FILE *out);
+
+#endif
