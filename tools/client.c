@@ -6,7 +6,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/client.h"
 
-#include <assert.h>
 #include <grpc/byte_buffer_reader.h>
 #include <grpc/grpc.h>
 #include <grpc/grpc_security.h>
@@ -217,7 +216,8 @@ void client_close(struct client *c)
 {
     if (!c)
         return;
-    assert(c->n_streams == 0);
+    while (c->streams)
+        client_stream_close(c->streams);
     for (struct client_unary *u = c->unaries; u; u = u->next)
         (void)grpc_call_cancel(u->call, NULL);
     while (c->n_unaries > 0)

@@ -45,8 +45,8 @@ void client_connect(struct client *c, uint64_t patience_ms);
 /* Keeps gRPC's own log lines off stderr, for the whole process; before the first client_open. */
 void client_silence_grpc(void);
 
-/* Cancels what is running, waits for it to end (each done function is called), and frees. Streams
- * must have been closed. NULL is fine. */
+/* Cancels what is running, waits for it to end (each done function is called), closes the streams
+ * that are still open, and frees. NULL is fine. */
 void client_close(struct client *c);
 
 const char *client_id(const struct client *c);

@@ -23,7 +23,7 @@ struct client {
     grpc_channel *channel;
     struct client_unary *unaries; /* running, a doubly linked list */
     size_t n_unaries;
-    size_t n_streams;
+    struct client_stream *streams;             /* open, a doubly linked list */
     grpc_metadata metadata[CLIENT_N_METADATA]; /* sent with each call */
     char id[128];
     char endpoint[300];

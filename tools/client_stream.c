@@ -14,6 +14,7 @@
 
 struct client_stream {
     struct client *client;
+    struct client_stream *prev, *next; /* in the client's list */
     grpc_call *call;
     struct client_tag on_open, on_status, on_read, on_write;
     unsigned n_pending; /* operations under way */
@@ -92,6 +93,21 @@ static int start_stream(struct client_stream *s, struct err *e)
     return rc < 0 ? rc : stream_batch(s, &status_op, 1, &s->on_status, e);
 }
 
+static void link_stream(struct client_stream *s)
+{
+    s->next = s->client->streams;
+    if (s->next)
+        s->next->prev = s;
+    s->client->streams = s;
+}
+
+static void unlink_stream(struct client_stream *s)
+{
+    *(s->prev ? &s->prev->next : &s->client->streams) = s->next;
+    if (s->next)
+        s->next->prev = s->prev;
+}
+
 int client_stream_open(struct client_stream **ret_stream, struct client *c, const char *path,
                        uint64_t timeout_ms, struct err *e)
 {
@@ -107,7 +123,7 @@ int client_stream_open(struct client_stream **ret_stream, struct client *c, cons
     s->details = grpc_empty_slice();
     grpc_metadata_array_init(&s->initial);
     grpc_metadata_array_init(&s->trailing);
-    c->n_streams++;
+    link_stream(s);
     int rc = start_stream(s, e);
     if (rc < 0) {
         client_stream_close(s);
@@ -218,6 +234,6 @@ void client_stream_close(struct client_stream *s)
     grpc_call_unref(s->call);
     gpr_free(s->text);
     free(s->message);
-    s->client->n_streams--;
+    unlink_stream(s);
     free(s);
 }

@@ -16,36 +16,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { ARGS_MAX = 32, WAIT_MS = 60000, RUNNING_MAX = 8 };
+enum { ARGS_MAX = 32, WAIT_MS = 60000 };
 
 extern char **environ;
 
 static const char *program;
 
-/* Brokers that run: a test that fails leaves them behind. Changed by the main thread only. */
-static pid_t running[RUNNING_MAX];
-
-static void kill_running(void)
-{
-    for (int i = 0; i < RUNNING_MAX; i++)
-        if (running[i] > 0)
-            (void)kill(running[i], SIGKILL); /* at the worst it ended just now */
-}
-
-/* `from` becomes `to`; 0 is a free place. */
-static void replace_running(pid_t from, pid_t to)
-{
-    for (int i = 0; i < RUNNING_MAX; i++)
-        if (running[i] == from) {
-            running[i] = to;
-            return;
-        }
-}
-
 void broker_child_use(const char *sluiced)
 {
     program = sluiced;
-    (void)atexit(kill_running); /* without it only failed tests leave more behind */
 }
 
 /* ---- processes ---- */
@@ -55,22 +34,24 @@ static void make_pipe(int ends[2])
     ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
 }
 
-/* Signals at their defaults: the child's own main blocks what it waits for. */
+/* Signals at their defaults: the child's own main blocks what it waits for. setpriv becomes the
+ * program, which the kernel kills when this process ends, however it does: a broker left behind
+ * would hold the pipe on which Meson waits for the end of the test. */
 static pid_t spawn(const char *const *args, int out, int err)
 {
     pid_t pid;
     posix_spawn_file_actions_t files;
-    const char *argv[ARGS_MAX + 2] = {program};
+    const char *argv[ARGS_MAX + 6] = {"setpriv", "--pdeathsig", "KILL", "--", program};
     ck_assert_ptr_nonnull(program);
     for (int i = 0; args && args[i]; i++) {
         ck_assert_int_lt(i, ARGS_MAX);
-        argv[i + 1] = args[i];
+        argv[i + 5] = args[i];
     }
     ck_assert_int_eq(posix_spawn_file_actions_init(&files), 0);
     ck_assert_int_eq(posix_spawn_file_actions_adddup2(&files, out, STDOUT_FILENO), 0);
     if (err >= 0)
         ck_assert_int_eq(posix_spawn_file_actions_adddup2(&files, err, STDERR_FILENO), 0);
-    ck_assert_int_eq(posix_spawn(&pid, program, &files, NULL, (char **)argv, environ), 0);
+    ck_assert_int_eq(posix_spawnp(&pid, argv[0], &files, NULL, (char **)argv, environ), 0);
     (void)posix_spawn_file_actions_destroy(&files); /* it is of no more use */
     return pid;
 }
@@ -114,7 +95,6 @@ void broker_child_begin(struct broker_child *child, const char *store, const cha
     make_pipe(ends);
     child->pid = spawn(all, ends[1], /* err = */ -1);
     (void)close(ends[1]);
-    replace_running(0, child->pid);
     child->out = ends[0];
 }
 
@@ -128,7 +108,6 @@ void broker_child_start(struct broker_child *child, const char *store, const cha
 
 static void forget(struct broker_child *child)
 {
-    replace_running(child->pid, 0);
     (void)close(child->out);
     *child = (struct broker_child){.out = -1};
 }

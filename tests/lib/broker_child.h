@@ -16,6 +16,8 @@ struct broker_child {
 /* The program to run: the test's first argument. Set by main before any test. */
 void broker_child_use(const char *sluiced);
 
+/* Each child dies with the thread that started it: the main one, or one that outlives the child. */
+
 /* Starts it on `store`, with a small commit log and the further arguments (NULL-terminated; may be
  * NULL), and waits for its ready line. Fails the test when that does not come. */
 void broker_child_start(struct broker_child *child, const char *store, const char *const *args);
