@@ -17,6 +17,7 @@
 #include "broker/foreign.h"
 #include "broker/handler.h"
 #include "broker/name.h"
+#include "broker/topic_deleted.h"
 
 enum { RENEW_INTERVAL_MAX_MS = 5000 };
 
@@ -136,14 +137,26 @@ static int open_store(struct broker *b, uint16_t port, struct err *e)
     if (!convert_parse_host(host, &opt.host))
         return err_set(e, ERR_INVAL, "brokerIP1 '%s' is no IP address", cfg->broker_ip);
     char **batch_topics = NULL;
+    struct store_deleted *deleted = NULL;
     int rc = topic_batch_names(b->config_folder, b->io, &batch_topics, e);
     opt.batch_topics = (const char *const *)batch_topics;
+    if (!rc)
+        rc = topic_deleted_read(b->config_folder, b->io, &deleted, &opt.n_deleted, e);
+    opt.deleted = deleted;
     if (!rc)
         rc = store_open(&b->store, &opt, b->io, e);
     if (!rc)
         log_recovery(b);
     topic_batch_free(batch_topics);
+    topic_deleted_free(deleted, opt.n_deleted);
     return rc;
+}
+
+/* What a send that raced with a topic's deletion has left, or a crash in the middle of one. */
+static int clear_topic(void *arg, struct span name, uint64_t *ret_below_log_off, struct err *e)
+{
+    struct broker *b = arg;
+    return store_drop_topic(b->store, name, ret_below_log_off, e);
 }
 
 /* Queues of topics that are not served are left as RocketMQ has them. */
@@ -186,6 +199,8 @@ static int open_registries(struct broker *b, struct err *e)
     int rc = receipt_key_open(&b->receipts, b->config_folder, b->io, e);
     if (!rc)
         rc = topic_table_open(&b->topics, b->config_folder, cfg->max_topics, b->io, e);
+    if (!rc)
+        topic_table_on_clear(b->topics, clear_topic, b);
     if (!rc)
         rc = group_table_open(&b->groups, b->config_folder, cfg->max_groups, b->io, e);
     if (!rc)

@@ -201,6 +201,7 @@ static void get_topic(struct broker *b, const void *request, struct rpc_call *ca
 static int remove_topic(struct broker *b, const char *name, struct status *st)
 {
     struct err e;
+    uint64_t below_log_off; /* of no use: the name's mark leaves out everything */
     struct topic_info info;
     int rc = find_topic(b, name, &info, st);
     if (!rc && topic_delete(b->topics, span_str(name), &e))
@@ -209,7 +210,7 @@ static int remove_topic(struct broker *b, const char *name, struct status *st)
         return rc;
     lease_drop_topic(b->leases, span_str(name));
     (void)hold_notify_topic(b->holds, span_str(name)); /* maybe nobody waits */
-    rc = store_drop_topic(b->store, span_str(name), &e);
+    rc = store_drop_topic(b->store, span_str(name), &below_log_off, &e);
     return rc ? status_of_err(st, &e) : 0;
 }
 

@@ -14,6 +14,7 @@
 #include "base/map.h"
 #include "broker/name.h"
 #include "broker/state.h"
+#include "broker/topic_deleted.h"
 
 struct topic {
     struct topic_info info; /* set before it is live, then constant */
@@ -22,6 +23,8 @@ struct topic {
 
 struct topic_table {
     size_t max_topics;
+    topic_clear_fn clear; /* set before it is shared; NULL: nothing to clear */
+    void *clear_arg;
     struct lock change;   /* LOCK_STATE */
     struct state_doc doc; /* guarded by `change` */
     struct lock lock;     /* LOCK_TOPIC */
@@ -323,6 +326,42 @@ static void free_topic(struct topic_table *t, struct span name)
     lock_drop(&t->lock);
 }
 
+/* Writes the file with the topic's object changed (NULL: removed) and the name marked. */
+static int write_marked(struct topic_table *t, const char *name, json_t *object,
+                        uint64_t below_log_off, struct err *e)
+{
+    json_t *before = NULL;
+    int rc = topic_deleted_mark(t->doc.root, name, below_log_off, &before, e);
+    if (rc < 0) {
+        json_decref(object);
+        return rc;
+    }
+    rc = state_doc_change(&t->doc, name, object, e);
+    if (rc < 0)
+        topic_deleted_undo(t->doc.root, name, before);
+    else
+        json_decref(before);
+    return rc;
+}
+
+/* What was left under the name of a deleted topic is cleared before the name lives again: a send
+ * that raced with the deletion may have come later than it. */
+static int write_new(struct topic_table *t, const struct topic_info *info, struct err *e)
+{
+    uint64_t below_log_off = 0;
+    bool was_deleted = topic_deleted_has(t->doc.root, info->name);
+    if (was_deleted && t->clear) {
+        int rc = t->clear(t->clear_arg, span_str(info->name), &below_log_off, e);
+        if (rc < 0)
+            return rc;
+    }
+    json_t *object = info_to_json(info);
+    if (!object)
+        return err_set(e, ERR_NOMEM, "describe topic '%s'", info->name);
+    return was_deleted ? write_marked(t, info->name, object, below_log_off, e)
+                       : state_doc_change(&t->doc, info->name, object, e);
+}
+
 /* Adds a topic that does not exist and writes it. */
 static int create_new(struct topic_table *t, const struct topic_info *want, struct err *e)
 {
@@ -338,9 +377,7 @@ static int create_new(struct topic_table *t, const struct topic_info *want, stru
     if (rc < 0)
         return rc;
 
-    json_t *object = info_to_json(&info);
-    rc = object ? state_doc_change(&t->doc, info.name, object, e)
-                : err_set(e, ERR_NOMEM, "create topic '%s'", info.name);
+    rc = write_new(t, &info, e);
     if (rc < 0) {
         free_topic(t, span_str(info.name));
         return err_wrap(e, "create topic '%s'", info.name);
@@ -350,6 +387,12 @@ static int create_new(struct topic_table *t, const struct topic_info *want, stru
     topic->is_live = true;
     lock_drop(&t->lock);
     return 0;
+}
+
+void topic_table_on_clear(struct topic_table *t, topic_clear_fn clear, void *arg)
+{
+    t->clear = clear;
+    t->clear_arg = arg;
 }
 
 int topic_create(struct topic_table *t, const struct topic_info *want, struct err *e)
@@ -390,7 +433,7 @@ int topic_delete(struct topic_table *t, struct span name, struct err *e)
     else if (have.is_system)
         rc = err_set(e, ERR_INVAL, "delete topic '%s': it is the broker's own", have.name);
     else
-        rc = state_doc_change(&t->doc, have.name, /* value = */ NULL, e);
+        rc = write_marked(t, have.name, /* object = */ NULL, UINT64_MAX, e);
     if (rc == 0)
         free_topic(t, name);
     lock_drop(&t->change);

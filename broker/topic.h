@@ -73,6 +73,15 @@ int topic_table_open(struct topic_table **ret_table, const char *config_folder, 
 
 void topic_table_close(struct topic_table *t); /* NULL is fine */
 
+/* Removes what is left under the name of a deleted topic that is made again: records of it below
+ * `*ret_below_log_off` are out of reach from then on (store_drop_topic). Locks: LOCK_STATE is held.
+ */
+typedef int (*topic_clear_fn)(void *arg, struct span name, uint64_t *ret_below_log_off,
+                              struct err *e);
+
+/* Before the table is shared. */
+void topic_table_on_clear(struct topic_table *t, topic_clear_fn clear, void *arg);
+
 /* Makes a topic and writes the file; `is_system` is ignored. Existing with the same settings is 0,
  * with others ERR_EXISTS (says which differ). ERR_UNSUPPORTED: the type is not served yet.
  * ERR_INVAL: name, queues or permission. ERR_BUSY: too many topics. On any error nothing changed.
@@ -87,8 +96,9 @@ int topic_ensure(struct topic_table *t, const struct topic_info *want, struct er
  * Thread: any. Locks: takes LOCK_TOPIC. */
 bool topic_get(struct topic_table *t, struct span name, struct topic_info *ret);
 
-/* Forgets the topic and writes the file. ERR_NOTFOUND; ERR_INVAL: the broker's own. The caller
- * drops its queues (store_drop_topic) and leases. Thread and locks as topic_create. */
+/* Forgets the topic and writes the file, which says from then on that there was one (see
+ * topic_deleted.h). ERR_NOTFOUND; ERR_INVAL: the broker's own. The caller drops its queues
+ * (store_drop_topic) and leases. Thread and locks as topic_create. */
 int topic_delete(struct topic_table *t, struct span name, struct err *e) MUST_CHECK;
 
 /* A copy of all topics by name, to be freed by the caller (NULL when there is none). */

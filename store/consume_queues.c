@@ -64,6 +64,10 @@ void consume_queues_fini(struct consume_queues *t)
         consume_queue_unref(at->value);
     map_fini(&t->queues);
     map_fini(&t->batch_topics);
+    pos = 0;
+    for (const struct map_entry *at; (at = map_next(&t->deleted, &pos));)
+        free(at->value);
+    map_fini(&t->deleted);
     free(t->folder);
     lock_fini(&t->lock);
     *t = (struct consume_queues){0};
@@ -141,6 +145,32 @@ int consume_queues_get_or_make(struct consume_queues *t, struct span topic, int3
 bool consume_queues_is_batch(const struct consume_queues *t, struct span topic)
 {
     return t->batch_topics.n_used > 0 && map_get(&t->batch_topics, topic) != NULL;
+}
+
+int consume_queues_note_deleted(struct consume_queues *t, const char *topic, uint64_t below_log_off,
+                                struct err *e)
+{
+    uint64_t *below = map_get(&t->deleted, span_str(topic));
+    if (below) {
+        *below = below_log_off;
+        return 0;
+    }
+    below = malloc(sizeof *below);
+    if (!below)
+        return err_set(e, ERR_NOMEM, "note that topic '%s' was deleted", topic);
+    *below = below_log_off;
+    int rc = map_put(&t->deleted, span_str(topic), below, e);
+    if (rc < 0)
+        free(below);
+    return rc;
+}
+
+bool consume_queues_is_deleted(const struct consume_queues *t, struct span topic, uint64_t log_off)
+{
+    if (t->deleted.n_used == 0)
+        return false;
+    const uint64_t *below = map_get(&t->deleted, topic);
+    return below && log_off < *below;
 }
 
 size_t consume_queues_count(struct consume_queues *t)

@@ -14,6 +14,7 @@ struct consume_queues {
     uint64_t file_bytes;
     struct reclaimer *reclaimer;
     struct map batch_topics; /* topics whose queues have another layout (rocketmq-store 3.5) */
+    struct map deleted;      /* topics that were deleted: name to uint64_t, freed with the table */
     struct lock lock;        /* LOCK_QUEUES */
     /* guarded by lock */
     struct map queues; /* key: topic and queue id; one reference each */
@@ -28,6 +29,14 @@ void consume_queues_fini(struct consume_queues *t); /* zeroed memory is fine */
 /* The topic's queues are in RocketMQ's batch layout. Before the queues are loaded. ERR_NOMEM. */
 int consume_queues_note_batch(struct consume_queues *t, const char *topic,
                               struct err *e) MUST_CHECK;
+
+/* The topic was deleted: records of it below `below_log_off` belong into no queue. Before recovery.
+ * ERR_NOMEM. */
+int consume_queues_note_deleted(struct consume_queues *t, const char *topic, uint64_t below_log_off,
+                                struct err *e) MUST_CHECK;
+
+/* Whether a record of this topic at this place is of a topic that was deleted. */
+bool consume_queues_is_deleted(const struct consume_queues *t, struct span topic, uint64_t log_off);
 
 /* Lists what is on disk; see consume_queue_load. */
 int consume_queues_load(struct consume_queues *t, uint64_t below_log_off, struct err *e) MUST_CHECK;

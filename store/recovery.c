@@ -4,11 +4,12 @@
  * since everything was synced, or at the first record when the checkpoint counted other queues
  * then; after a crash at the checkpoint, below which log and queues are on disk (I1). When the
  * queues turn out to lack entries that no damage explains, it begins again at the first record:
- * queues are derived (I6). A place where no whole record is: everything behind it in the file is
- * searched for the next one (a record names its own position, so stale or random bytes do not
- * pass), then the next file is looked at. Found: the bytes between are damaged and passed over. Not
- * found: the log ends there, and what is behind is zeroed, so that it can never be met again.
- * Nothing is changed in the log before the walk is done; a crash in the middle only repeats it. */
+ * queues are derived (I6). Records of a topic that was deleted since go into no queue. A place
+ * where no whole record is: everything behind it in the file is searched for the next one (a record
+ * names its own position, so stale or random bytes do not pass), then the next file is looked at.
+ * Found: the bytes between are damaged and passed over. Not found: the log ends there, and what is
+ * behind is zeroed, so that it can never be met again. Nothing is changed in the log before the
+ * walk is done; a crash in the middle only repeats it. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/recovery.h"
 
@@ -90,19 +91,33 @@ static bool lacks_entries(struct walk *w, const struct store_record *rec)
     return rec->queue_off > end && !consume_queues_is_batch(w->queues, rec->topic);
 }
 
-static int take_record(struct walk *w, const struct store_record *rec, struct err *e)
+/* Puts the record into its queue, unless it was its topic's before that was deleted. */
+static int queue_record(struct walk *w, const struct store_record *rec, enum dispatch_one *ret,
+                        struct err *e)
 {
+    if (consume_queues_is_deleted(w->queues, rec->topic, rec->log_off)) {
+        *ret = DISPATCH_NONE;
+        return 0;
+    }
     if (lacks_entries(w, rec)) {
         w->is_lacking = true;
         return 0;
     }
-    enum dispatch_one done = DISPATCH_NONE;
-    int rc = dispatch_record(w->queues, rec, &w->q, &done, e);
-    if (rc == 0 && done == DISPATCH_AHEAD) {
+    int rc = dispatch_record(w->queues, rec, &w->q, ret, e);
+    if (rc == 0 && *ret == DISPATCH_AHEAD) {
         rc = consume_queue_fill(w->q, rec->queue_off, e);
         if (rc == 0)
-            rc = dispatch_record(w->queues, rec, &w->q, &done, e);
+            rc = dispatch_record(w->queues, rec, &w->q, ret, e);
     }
+    return rc;
+}
+
+static int take_record(struct walk *w, const struct store_record *rec, struct err *e)
+{
+    enum dispatch_one done = DISPATCH_NONE;
+    int rc = queue_record(w, rec, &done, e);
+    if (w->is_lacking)
+        return 0;
     if (rc == ERR_CORRUPT || rc == ERR_INVAL) { /* a number or topic that cannot be */
         w->report->n_damaged++;
         w->report->damaged_bytes += rec->size;

@@ -145,6 +145,9 @@ static int init_parts(struct store *s, const struct store_options *opt, struct e
         consume_queues_init(&s->queues, s->io, s->root, opt->queue_file_bytes, &s->reclaimer, e);
     for (size_t i = 0; rc == 0 && opt->batch_topics && opt->batch_topics[i]; i++)
         rc = consume_queues_note_batch(&s->queues, opt->batch_topics[i], e);
+    for (size_t i = 0; rc == 0 && i < opt->n_deleted; i++)
+        rc = consume_queues_note_deleted(&s->queues, opt->deleted[i].topic,
+                                         opt->deleted[i].below_log_off, e);
     if (rc == 0)
         rc = name_file(s, FORMAT_DIR_LOG, &folder, e);
     if (rc < 0)
@@ -364,7 +367,7 @@ static uint64_t refuse_appends(struct store *s, const struct queue_list *l)
     return end;
 }
 
-int store_drop_topic(struct store *s, struct span topic, struct err *e)
+int store_drop_topic(struct store *s, struct span topic, uint64_t *ret_below_log_off, struct err *e)
 {
     if (topic.len == 0)
         return err_set(e, ERR_INVAL, "drop a topic without a name");
@@ -373,12 +376,14 @@ int store_drop_topic(struct store *s, struct span topic, struct err *e)
     if (rc < 0)
         return rc;
     /* what was appended before must not come to a queue made anew */
-    rc = dispatcher_wait(&s->dispatcher, refuse_appends(s, &l), e);
+    uint64_t below = refuse_appends(s, &l);
+    rc = dispatcher_wait(&s->dispatcher, below, e);
     for (size_t i = 0; rc == 0 && i < l.n; i++)
         rc = consume_queues_drop(&s->queues, l.queues[i], e);
     queue_list_fini(&l);
     if (rc < 0)
         return err_wrap(e, "drop topic '%.*s'", (int)topic.len, (const char *)topic.ptr);
+    *ret_below_log_off = below;
     return 0;
 }
 

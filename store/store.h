@@ -97,6 +97,12 @@ enum store_flush {
     STORE_FLUSH_SYNC,  /* once it is on disk */
 };
 
+/* A topic that was deleted: records of its name below `below_log_off` are in no queue. */
+struct store_deleted {
+    const char *topic;
+    uint64_t below_log_off; /* UINT64_MAX: all of them */
+};
+
 /* All zero means all defaults, but for `root`. Option names in comments are RocketMQ's. */
 struct store_options {
     const char *root;               /* storePathRootDir; made when absent */
@@ -112,6 +118,9 @@ struct store_options {
     /* Topics with RocketMQ's batch queues, beside those of which it has some on disk: such queues
      * are left alone. NULL at the end; may be NULL. */
     const char *const *batch_topics;
+    /* What recovery leaves out when it builds queues again. Read by store_open only. */
+    const struct store_deleted *deleted;
+    size_t n_deleted;
     /* Called by the dispatcher with no lock of the store held that an append or read needs; it must
      * be short and must not call back into the store but to read. May be NULL. */
     void (*on_arrival)(void *arg, const struct store_arrival *a);
@@ -283,8 +292,11 @@ int store_each_queue(struct store *s, store_queue_fn fn, void *arg, struct err *
 int store_queue_off_by_time(struct store *s, struct span topic, int32_t queue_id, uint64_t ms,
                             uint64_t *ret_queue_off, struct err *e) MUST_CHECK;
 
-/* Deletes the consume queues of a topic (its records stay in the log until they expire). */
-int store_drop_topic(struct store *s, struct span topic, struct err *e) MUST_CHECK;
+/* Deletes the consume queues of a topic (its records stay in the log until they expire). Records of
+ * its name below `*ret_below_log_off` are out of reach: a later store_open is to be told so, or it
+ * may put them into queues again. */
+int store_drop_topic(struct store *s, struct span topic, uint64_t *ret_below_log_off,
+                     struct err *e) MUST_CHECK;
 
 /* ---- statistics ---- */
 

@@ -118,9 +118,10 @@ END_TEST
 START_TEST(a_dropped_topic_starts_again_at_zero)
 {
     struct err e = {0};
+    uint64_t below;
     for (int i = 0; i < 3; i++)
         (void)store_fixture_append(&f, "T", 0, "old");
-    ck_assert_int_eq(store_drop_topic(f.store, span_str("T"), &e), 0);
+    ck_assert_int_eq(store_drop_topic(f.store, span_str("T"), &below, &e), 0);
     uint64_t min_off, max_off;
     store_queue_bounds(f.store, span_str("T"), 0, &min_off, &max_off);
     ck_assert_uint_eq(max_off, 0);
@@ -133,9 +134,10 @@ END_TEST
 START_TEST(a_topic_made_again_survives_a_crash)
 {
     struct err e = {0};
+    uint64_t below;
     for (int i = 0; i < 3; i++)
         (void)store_fixture_append(&f, "T", 0, "old");
-    ck_assert_int_eq(store_drop_topic(f.store, span_str("T"), &e), 0);
+    ck_assert_int_eq(store_drop_topic(f.store, span_str("T"), &below, &e), 0);
     (void)store_fixture_append(&f, "T", 0, "new");
     store_fixture_kill(&f);
     store_fixture_poke(&f, "checkpoint", 40, "\0\0\0\0\0\0\0\0", 8); /* walk it all */
@@ -147,16 +149,47 @@ START_TEST(a_topic_made_again_survives_a_crash)
 }
 END_TEST
 
+/* Of a store that died: how many entries topic T has when its queues are built from the log. */
+static uint64_t count_after_kill(const struct store_deleted *deleted)
+{
+    store_fixture_kill(&f);
+    store_fixture_poke(&f, "checkpoint", 40, "\0\0\0\0\0\0\0\0", 8); /* walk it all */
+    f.opt.deleted = deleted;
+    f.opt.n_deleted = deleted ? 1 : 0;
+    store_fixture_open(&f);
+    uint64_t min_off, max_off;
+    store_queue_bounds(f.store, span_str("T"), 0, &min_off, &max_off);
+    return max_off;
+}
+
+START_TEST(a_deleted_topic_stays_empty_through_a_crash)
+{
+    struct err e = {0};
+    struct store_deleted deleted = {.topic = "T", .below_log_off = UINT64_MAX};
+    for (int i = 0; i < 3; i++)
+        (void)store_fixture_append(&f, "T", 0, "old");
+    uint64_t below = 0;
+    ck_assert_int_eq(store_drop_topic(f.store, span_str("T"), &below, &e), 0);
+    ck_assert_uint_eq(count_after_kill(&deleted), 0);
+    ck_assert_uint_gt(below, 0);
+    deleted.below_log_off = below;
+    (void)store_fixture_append(&f, "T", 0, "new");
+    ck_assert_uint_eq(count_after_kill(&deleted), 1);
+    store_fixture_expect(&f, "T", 0, 0, "new");
+}
+END_TEST
+
 START_TEST(a_pin_outlives_its_topic)
 {
     struct err e = {0};
+    uint64_t below;
     struct store_slice slice;
     (void)store_fixture_append(&f, "T", 0, "held");
     store_fixture_await(&f, "T", 0, 1);
     ck_assert_int_eq(store_get(f.store, span_str("T"), 0, 0, &slice, &e), 0);
     struct store_pin *again = store_pin_again(slice.pin);
     store_unpin(slice.pin);
-    ck_assert_int_eq(store_drop_topic(f.store, span_str("T"), &e), 0);
+    ck_assert_int_eq(store_drop_topic(f.store, span_str("T"), &below, &e), 0);
     ck_assert(span_equal(slice.rec.body, span_str("held")));
     store_unpin(again);
 }
@@ -369,6 +402,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, a_record_larger_than_its_limits_is_refused);
     tcase_add_test(tc, a_dropped_topic_starts_again_at_zero);
     tcase_add_test(tc, a_topic_made_again_survives_a_crash);
+    tcase_add_test(tc, a_deleted_topic_stays_empty_through_a_crash);
     tcase_add_test(tc, a_pin_outlives_its_topic);
     tcase_add_test(tc, an_arrival_is_told_after_it_can_be_read);
     tcase_add_test(tc, every_file_is_shown_with_its_pins);
