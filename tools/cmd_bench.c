@@ -8,6 +8,7 @@
 static const struct command benches[] = {
     {"store", "Append to a store and read it, beside what the machine can do", bench_store},
     {"rpc", "Publish and receive, beside a gRPC server that does nothing", bench_rpc},
+    {"peers", "Publish and receive, beside another broker", bench_peers},
     {0},
 };
 

@@ -204,9 +204,28 @@ static void list_cases(const struct frame *f)
                 puts(c->name);
 }
 
+/* "12,34": the processes of a broker. */
+static int parse_servers(struct bench_options *o, const char *text, struct err *e)
+{
+    size_t n = 0;
+    for (const char *at = text; *at && n < USAGE_SERVERS_MAX; n++) {
+        char *end;
+        long pid = strtol(at, &end, 10);
+        if (end == at || pid <= 0 || (*end != ',' && *end != '\0'))
+            break;
+        o->servers[n] = (pid_t)pid;
+        if (*end == '\0')
+            return 0;
+        at = end + 1;
+    }
+    return err_set(e, ERR_INVAL, "option --servers: '%.80s' is not a list of at most %d processes",
+                   text, USAGE_SERVERS_MAX);
+}
+
 static int parse(struct frame *f, const char *program, const char *summary, int argc, char **argv)
 {
     struct bench_options *o = &f->opt;
+    const char *servers = NULL;
     const struct option_spec specs[] = {
         {.name = "case",
          .kind = OPTION_TEXT,
@@ -252,6 +271,11 @@ static int parse(struct frame *f, const char *program, const char *summary, int 
          .ret = &o->endpoint,
          .value = "HOST:PORT",
          .help = "a running broker (default: one is started on a scratch store)"},
+        {.name = "servers",
+         .kind = OPTION_TEXT,
+         .ret = &servers,
+         .value = "PID,...",
+         .help = "its processes, to be measured (default: those are not)"},
         {.name = "smoke",
          .kind = OPTION_FLAG,
          .ret = &o->smoke,
@@ -266,7 +290,11 @@ static int parse(struct frame *f, const char *program, const char *summary, int 
     const struct options options = {
         .program = program, .operands = "", .summary = summary, .specs = specs};
     int first;
-    return options_parse(&options, argc, argv, &first);
+    int rc = options_parse(&options, argc, argv, &first);
+    struct err e;
+    if (rc == OPTIONS_RUN && servers && parse_servers(o, servers, &e) < 0)
+        return options_refuse(&options, "%s", e.msg);
+    return rc;
 }
 
 int bench_main(const char *name, const char *summary, const struct bench_set *const *sets, int argc,

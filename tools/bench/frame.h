@@ -26,6 +26,7 @@ struct bench_options {
     uint64_t bytes;       /* of bodies moved in one run */
     uint64_t run_ms;      /* length of one run of what goes by time */
     uint64_t n_runs;
+    pid_t servers[USAGE_SERVERS_MAX]; /* that broker's processes; 0 ends */
     bool smoke; /* `bytes` and `run_ms` are small: nothing is proved but that it works */
     bool list;
 };

@@ -62,7 +62,7 @@ struct running {
 static void set_metadata(struct load *l)
 {
     static const char *const pairs[N_METADATA][2] = {
-        {"x-mq-client-id", "bench@1@1@load"},
+        {"x-mq-client-id", LOAD_CLIENT_ID},
         {"x-mq-language", "CPP"},
         {"x-mq-client-version", "5.1.0"},
         {"x-mq-protocol", "v2"},

@@ -14,11 +14,16 @@
 struct load;
 struct load_path;
 
+/* Whom the calls come from. */
+#define LOAD_CLIENT_ID "bench@1@1@load"
+
 enum load_security { LOAD_PLAIN, LOAD_TLS }; /* no certificate is checked */
 
 /* ERR_NOMEM. Thread: everything here belongs to the thread that opened the load. */
-int load_open(struct load **ret_load, const char *endpoint, enum load_security security,
-              struct err *e) MUST_CHECK;
+int load_open(struct load **ret_load, const char *endpoint, /* Whom the calls come from. */
+#define LOAD_CLIENT_ID "bench@1@1@load"
+
+              enum load_security security, struct err *e) MUST_CHECK;
 
 /* Cancels what is under way, without calling back, and frees. NULL is fine. */
 void load_close(struct load *l);

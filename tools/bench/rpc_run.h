@@ -15,7 +15,7 @@ enum { RUN_QUEUES = 8, RUN_REQUESTS = 512 };
 /* The null server tells by the path how many messages a request has. */
 #define RUN_NULL_BATCH "/null/SendBatch"
 
-enum run_kind { RUN_BROKER, RUN_BROKER_TLS, RUN_NULL, RUN_NULL_TLS };
+enum run_kind { RUN_BROKER, RUN_BROKER_TLS, RUN_NULL, RUN_NULL_TLS, RUN_PEER };
 
 /* One server and the paths called on it. */
 struct run_target {

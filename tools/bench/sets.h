@@ -7,6 +7,7 @@
 
 extern const struct bench_set case_append;  /* case_append.c */
 extern const struct bench_set case_latency; /* case_latency.c */
+extern const struct bench_set case_peer;    /* case_peer.c */
 extern const struct bench_set case_publish; /* case_publish.c */
 
 #endif
