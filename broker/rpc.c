@@ -114,6 +114,7 @@ void rpc_post(struct rpc_server *server, void (*fn)(void *arg), void *arg)
     if (server->is_closing) {
         task->next = server->late;
         server->late = task;
+        (void)pthread_cond_signal(&server->changed);
         lock_drop(&server->lock);
         return;
     }
@@ -135,9 +136,12 @@ static void close_posts(struct rpc_server *server)
     lock_drop(&server->lock);
 }
 
+/* The next late task; while requests are kept one more may come. NULL: none will. */
 static struct rpc_task *take_late(struct rpc_server *server)
 {
     lock_take(&server->lock);
+    while (!server->late && server->n_kept > 0)
+        lock_wait(&server->lock, &server->changed, -1);
     struct rpc_task *task = server->late;
     if (task)
         server->late = task->next;
@@ -150,6 +154,23 @@ static void run_late(struct rpc_server *server)
     struct rpc_task *task;
     while ((task = take_late(server)) != NULL)
         run_task(task, true);
+}
+
+/* ---- kept requests ---- */
+
+void rpc_server_note_kept(struct rpc_server *server)
+{
+    lock_take(&server->lock);
+    server->n_kept++;
+    lock_drop(&server->lock);
+}
+
+void rpc_server_note_dropped(struct rpc_server *server)
+{
+    lock_take(&server->lock);
+    if (--server->n_kept == 0 && server->is_closing)
+        (void)pthread_cond_signal(&server->changed);
+    lock_drop(&server->lock);
 }
 
 /* ---- start ---- */

@@ -68,13 +68,22 @@ int rpc_server_start(struct rpc_server **ret_server, const struct rpc_options *o
 uint16_t rpc_server_port(const struct rpc_server *server);
 
 /* Refuses new calls, gives running ones `grace_ms` to end, cancels the rest, joins the workers.
- * Every on_end has been called when it returns. NULL is fine. Thread: not a worker. */
+ * Every on_end has been called and every kept request dropped when it returns. NULL is fine.
+ * Thread: not a worker. */
 void rpc_server_stop(struct rpc_server *server, uint32_t grace_ms);
 
 /* ---- the request ---- */
 
 /* Slices of the current request message, in order, uncopied. Valid until on_request returns. */
 const struct span *rpc_request(const struct rpc_call *call, size_t *ret_n);
+
+/* Takes the current message over: its slices, and the bytes in them, stay where they are until it
+ * is dropped, whatever becomes of the call. The array of rpc_request stays valid with a reference
+ * to the call. At most once for a message, inside on_request; rpc_server_stop waits for the drop.
+ */
+struct rpc_kept;
+struct rpc_kept *rpc_keep_request(struct rpc_call *call);
+void rpc_kept_drop(struct rpc_kept *kept); /* Thread: any. NULL is fine */
 
 /* Value of a request header (lower-case name), or an empty span. Valid until on_end returns. */
 struct span rpc_metadata(const struct rpc_call *call, const char *name);

@@ -61,6 +61,7 @@ struct rpc_server {
     /* guarded by lock */
     bool is_down;
     bool is_closing;       /* the queues take no more posts */
+    unsigned n_kept;       /* requests taken over by rpc_keep_request */
     unsigned n_posting;    /* threads between the check of is_closing and their post */
     struct rpc_task *late; /* posted after is_closing, newest first */
 };
@@ -134,6 +135,11 @@ struct rpc_call {
 /* Asks gRPC for the next call of one method (NULL: of an unserved path) on this worker. */
 void rpc_call_offer(struct rpc_worker *worker, const struct rpc_method *method, void *registered);
 
+/* ---- rpc.c ---- */
+
+void rpc_server_note_kept(struct rpc_server *server);
+void rpc_server_note_dropped(struct rpc_server *server);
+
 /* ---- rpc_message.c ---- */
 
 /* A byte buffer of the pieces, whose releases it now owns. */
@@ -141,6 +147,9 @@ grpc_byte_buffer *rpc_message_build(const struct rpc_piece *pieces, size_t n);
 
 /* Points m's spans at the slices of m->buffer. */
 void rpc_message_view(struct rpc_message *m);
+
+/* Gives what `m` has to `ret`; m is empty then, but its inline spans still name the bytes. */
+void rpc_message_move(struct rpc_message *m, struct rpc_message *ret);
 
 /* Frees the buffer and the spans; m is empty then. */
 void rpc_message_drop(struct rpc_message *m);

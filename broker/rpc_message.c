@@ -78,6 +78,16 @@ void rpc_message_view(struct rpc_message *m)
             span_of(GRPC_SLICE_START_PTR(slices->slices[i]), GRPC_SLICE_LENGTH(slices->slices[i]));
 }
 
+void rpc_message_move(struct rpc_message *m, struct rpc_message *ret)
+{
+    *ret = *m;
+    if (m->spans == m->few)
+        ret->spans = ret->few;
+    m->buffer = NULL;
+    m->spans = NULL;
+    m->n_spans = 0;
+}
+
 void rpc_message_drop(struct rpc_message *m)
 {
     if (m->spans != m->few)

@@ -3,12 +3,37 @@
 #include "broker/rpc_internal.h"
 
 #include <grpc/slice.h>
+#include <grpc/support/alloc.h>
 #include <grpc/support/time.h>
 
 const struct span *rpc_request(const struct rpc_call *call, size_t *ret_n)
 {
     *ret_n = call->request.n_spans;
     return call->request.spans;
+}
+
+struct rpc_kept {
+    struct rpc_server *server;
+    struct rpc_message message;
+};
+
+struct rpc_kept *rpc_keep_request(struct rpc_call *call)
+{
+    struct rpc_kept *kept = gpr_malloc(sizeof *kept);
+    kept->server = call->server;
+    rpc_message_move(&call->request, &kept->message);
+    rpc_server_note_kept(kept->server);
+    return kept;
+}
+
+void rpc_kept_drop(struct rpc_kept *kept)
+{
+    if (!kept)
+        return;
+    struct rpc_server *server = kept->server;
+    rpc_message_drop(&kept->message);
+    gpr_free(kept);
+    rpc_server_note_dropped(server); /* last: a server that stops waits for it */
 }
 
 struct span rpc_metadata(const struct rpc_call *call, const char *name)

@@ -88,6 +88,35 @@ START_TEST(many_slices_are_many_spans)
 }
 END_TEST
 
+/* With few spans, which lie in the message itself, and with many, which do not. */
+static void move_message(int n_pieces)
+{
+    static uint8_t bodies[5 * RPC_INLINE_SPANS][64];
+    struct rpc_piece pieces[5 * RPC_INLINE_SPANS];
+    int n_released = 0;
+    for (int i = 0; i < n_pieces; i++)
+        pieces[i] = (struct rpc_piece){span_of(bodies[i], sizeof bodies[i]), count, &n_released};
+    struct rpc_message to, m = {.buffer = rpc_message_build(pieces, (size_t)n_pieces)};
+    rpc_message_view(&m);
+    const struct span *spans = m.spans; /* what a handler has */
+    rpc_message_move(&m, &to);
+    rpc_message_drop(&m);
+    ck_assert_int_eq(n_released, 0);
+    for (int i = 0; i < n_pieces; i++) {
+        ck_assert_ptr_eq(to.spans[i].ptr, bodies[i]);
+        ck_assert_ptr_eq(spans[i].ptr, bodies[i]);
+    }
+    rpc_message_drop(&to);
+    ck_assert_int_eq(n_released, n_pieces);
+}
+
+START_TEST(a_moved_message_outlives_the_one_it_came_from)
+{
+    move_message(3);
+    move_message(5 * RPC_INLINE_SPANS);
+}
+END_TEST
+
 /* ---- compression ---- */
 
 static void answer(void *ctx, struct rpc_call *call)
@@ -208,6 +237,7 @@ static Suite *rpc_message_suite(void)
     tcase_add_test(tc, lent_pieces_stay_where_they_are);
     tcase_add_test(tc, an_empty_lent_piece_is_released_at_once);
     tcase_add_test(tc, many_slices_are_many_spans);
+    tcase_add_test(tc, a_moved_message_outlives_the_one_it_came_from);
     tcase_add_test(tc, a_compressed_request_is_refused_before_it_is_unpacked);
     return suite;
 }
