@@ -126,6 +126,7 @@ static int open_store(struct broker *b, uint16_t port, struct err *e)
                                 .file_bytes = cfg->log_file_bytes,
                                 .queue_file_bytes = cfg->queue_file_bytes,
                                 .max_message_bytes = (uint32_t)cfg->max_message_bytes,
+                                .flush = (enum store_flush)cfg->flush_disk_type,
                                 .flush_interval_ms = (uint32_t)cfg->flush_interval_ms,
                                 .flush_bytes = cfg->flush_bytes,
                                 .populate_window_bytes = cfg->populate_window_bytes,

@@ -81,9 +81,11 @@ static const struct option options[] = {
            "Time in ms between two flushes of the log; every fourth takes the last 256 KiB too."),
     NUMBER("flushBytes", flush_bytes, 1048576, 4294967296, 0, "67108864",
            "Unflushed bytes of the log that are flushed before the interval is over; at eight "
-           "times as many sends wait for the disk."),
-    CHOICE("flushDiskType", flush_disk_type, "ASYNC_FLUSH", "ASYNC_FLUSH",
-           "When a send is answered: once stored in memory that survives the process."),
+           "times as many sends wait for the disk. With SYNC_FLUSH: most bytes on their way to the "
+           "disk."),
+    CHOICE("flushDiskType", flush_disk_type, "ASYNC_FLUSH SYNC_FLUSH", "ASYNC_FLUSH",
+           "When a send is answered: once stored in memory that survives the process, or once on "
+           "disk."),
     NUMBER("populateWindow", populate_window_bytes, 0, 1073741824, 4096, "67108864",
            "Most bytes of the commit log made ready ahead of the writer: under load."),
     NUMBER("mappedMemoryBudget", mapped_budget_bytes, 0, INT64_MAX, 0, "0",

@@ -33,7 +33,7 @@ struct config {
     uint64_t max_request_bytes;           /* maxRequestSize */
     uint64_t flush_interval_ms;           /* flushIntervalCommitLog */
     uint64_t flush_bytes;                 /* flushBytes: unflushed at most before a flush */
-    uint64_t flush_disk_type;             /* flushDiskType: 0 ASYNC_FLUSH */
+    uint64_t flush_disk_type;             /* flushDiskType: enum store_flush */
     uint64_t populate_window_bytes;       /* populateWindow */
     uint64_t mapped_budget_bytes;         /* mappedMemoryBudget; 0: no limit */
     uint64_t save_interval_ms;            /* flushConsumerOffsetInterval */

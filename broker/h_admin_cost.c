@@ -135,6 +135,10 @@ static void fill_counts(SV1(GetStatsResponse) *reply, const struct store_stats *
     reply->damaged = s->n_damaged;
     reply->bad_files = s->n_bad_files;
     reply->failed = s->failed;
+    reply->groups = s->n_groups;
+    reply->grouped = s->n_grouped;
+    reply->max_grouped = s->max_grouped;
+    reply->written_bytes = s->written_bytes;
 }
 
 static void get_stats(struct broker *b, const void *request, struct rpc_call *call)

@@ -1,5 +1,6 @@
 /* SendMessage (rocketmq-grpc 6.4): each message of a request is checked, converted and appended on
- * its own; the request is walked in place, and a body goes from its slices into the log. */
+ * its own; the request is walked in place, and a body goes from its slices into the log. With sync
+ * flush the request is kept until its messages are on disk, and answered then; no worker waits. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/handler.h"
 
@@ -18,11 +19,16 @@ struct outcome {
 /* One request. */
 struct send {
     struct broker *b;
+    struct rpc_call *call;
     struct proto_send *walker;
     struct convert_origin origin;
-    struct convert_properties *props;
-    struct outcome *outcomes;
+    struct convert_properties *props; /* while it is appended */
+    struct store_ticket ticket;       /* of all its messages */
+    struct rpc_kept *kept; /* while it waits for the disk; with a reference to the call */
+    struct err refusal;    /* code 0: none; the request as a whole */
+    struct err failure;    /* code 0: none; of the disk, for what was appended */
     size_t n;
+    struct outcome outcomes[];
 };
 
 /* ---- where to ---- */
@@ -85,7 +91,7 @@ static int append(struct send *s, const struct proto_message *m, struct outcome 
     if (rc)
         return rc;
     record.queue_id = choose_queue(s->b, &topic, m);
-    rc = store_append(s->b->store, &record, &appended, &e);
+    rc = store_submit(s->b->store, &record, &s->ticket, &appended, &e);
     if (rc)
         return status_of_err(&o->status, &e);
     o->message_id = m->message_id;
@@ -201,12 +207,12 @@ static void fill_entries(struct entries *t, struct send *s)
     }
 }
 
-static void reply_all(struct rpc_call *call, struct send *s)
+static void reply_all(struct send *s)
 {
     struct entries t;
     struct status st;
     if (make_entries(&t, s)) {
-        rpc_finish(call, RPC_RESOURCE_EXHAUSTED, "no memory for the reply");
+        rpc_finish(s->call, RPC_RESOURCE_EXHAUSTED, "no memory for the reply");
         return;
     }
     fill_entries(&t, s);
@@ -216,7 +222,7 @@ static void reply_all(struct rpc_call *call, struct send *s)
     reply.status = &status;
     reply.entries = t.list;
     reply.n_entries = s->n;
-    handler_reply(call, &reply.base);
+    handler_reply(s->call, &reply.base);
     free(t.list);
 }
 
@@ -235,24 +241,84 @@ static void refuse(struct rpc_call *call, const struct err *e)
     rpc_finish(call, e->code == ERR_INVAL ? RPC_INVALID_ARGUMENT : RPC_RESOURCE_EXHAUSTED, e->msg);
 }
 
-static void send_all(struct send *s, struct rpc_call *call, const struct span *slices,
-                     size_t n_slices)
+/* What was appended may be stored or not. */
+static void note_failure(struct send *s)
 {
-    struct err e;
-    struct convert_properties props; /* 32 KiB of a worker's stack */
-    s->props = &props;
-    s->outcomes = calloc(s->n, sizeof s->outcomes[0]);
-    int rc = s->outcomes ? proto_send_new(&s->walker, slices, n_slices, &e)
-                         : err_set(&e, ERR_NOMEM, "no memory for %zu messages", s->n);
-    if (!rc)
-        rc = append_all(s, &e);
-    if (rc)
-        refuse(call, &e);
+    for (size_t i = 0; i < s->n; i++) {
+        struct outcome *o = &s->outcomes[i];
+        if (o->status.code != CODE(OK))
+            continue;
+        (void)status_of_err(&o->status, &s->failure);
+        o->message_id = (struct span){0};
+    }
+}
+
+/* Answers the request, and is through with it. */
+static void finish(struct send *s)
+{
+    if (s->failure.code)
+        note_failure(s);
+    if (s->refusal.code)
+        refuse(s->call, &s->refusal);
     else
-        reply_all(call, s);
+        reply_all(s);
     proto_send_free(s->walker);
-    free(s->outcomes);
+    if (s->kept) {
+        rpc_unref(s->call);
+        rpc_kept_drop(s->kept); /* last: a stop of the server waits for it */
+    }
+    free(s);
+}
+
+static void finish_later(void *arg)
+{
+    finish(arg);
+}
+
+/* On a thread of the store, which has other requests to tell. */
+static void on_settled(void *arg, const struct err *failure)
+{
+    struct send *s = arg;
+    if (failure)
+        s->failure = *failure;
+    rpc_post(s->b->server, finish_later, s);
+}
+
+/* Answers when all that was appended is acknowledged: now, or from on_settled. */
+static void settle(struct send *s)
+{
+    enum store_settled settled = STORE_NOW;
+    struct err e;
+    if (store_ticket_waits(&s->ticket)) {
+        s->kept = rpc_keep_request(s->call); /* first: it may be finished before this returns */
+        (void)rpc_ref(s->call);
+        if (store_settle(s->b->store, &s->ticket, &settled, &e))
+            s->failure = e;
+    }
+    if (settled == STORE_NOW)
+        finish(s);
+}
+
+static void send_all(struct broker *b, struct rpc_call *call, size_t n)
+{
+    size_t n_slices;
+    const struct span *slices = rpc_request(call, &n_slices);
+    struct convert_properties props; /* 32 KiB of a worker's stack */
+    struct send *s = calloc(1, sizeof *s + n * sizeof s->outcomes[0]);
+    if (!s) {
+        rpc_finish(call, RPC_RESOURCE_EXHAUSTED, "no memory for the messages");
+        return;
+    }
+    s->b = b;
+    s->call = call;
+    s->origin = (struct convert_origin){.peer = rpc_peer(call), .now_ms = b->io->now_ms(b->io)};
+    s->ticket = (struct store_ticket){.on_settled = on_settled, .arg = s};
+    s->n = n;
+    s->props = &props;
+    if (proto_send_new(&s->walker, slices, n_slices, &s->refusal) == 0)
+        (void)append_all(s, &s->refusal); /* its code says how it went */
     s->props = NULL;
+    settle(s);
 }
 
 void h_send(void *ctx, struct rpc_call *call)
@@ -261,13 +327,12 @@ void h_send(void *ctx, struct rpc_call *call)
     struct err e = {0};
     struct status st;
     struct span client_id;
-    size_t n_slices = 0;
+    size_t n_slices = 0, n = 0;
     const struct span *slices = rpc_request(call, &n_slices);
-    struct send s = {.b = b, .origin = {.peer = rpc_peer(call), .now_ms = b->io->now_ms(b->io)}};
     st.code = 0;
     if (handler_client_id(b, call, &client_id, &st) == 0 &&
-        survey(slices, n_slices, &s.n, &st, &e) == 0)
-        send_all(&s, call, slices, n_slices);
+        survey(slices, n_slices, &n, &st, &e) == 0)
+        send_all(b, call, n);
     else if (e.code)
         refuse(call, &e);
     else

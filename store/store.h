@@ -196,7 +196,7 @@ struct store_ticket {
     void (*on_settled)(void *arg, const struct err *failure);
     void *arg;
     /* the store's */
-    uint64_t end; /* of the last record submitted with it */
+    uint64_t end; /* of the last record submitted with it; 0: none, or async flush */
     struct store_ticket *next;
     bool has_failed;
 };
@@ -211,6 +211,12 @@ enum store_settled {
     STORE_NOW,   /* all is acknowledged; on_settled is not called */
     STORE_LATER, /* on_settled is called, perhaps before this returns */
 };
+
+/* Whether anything submitted with it has to wait for the disk; if not, it need not be settled. */
+static inline bool store_ticket_waits(const struct store_ticket *t)
+{
+    return t->end > 0;
+}
 
 /* Asks to be told when everything submitted with the ticket is acknowledged. ERR_UNKNOWN: it will
  * not be; on_settled is not called then. */

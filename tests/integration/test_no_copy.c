@@ -1,6 +1,7 @@
-/* Body bytes are copied once on their way in, from gRPC's slices into the mapping, and not at all
- * on their way out over plaintext: the body piece is the mapping. The linker puts the functions
- * below in front of memcpy, memmove and rpc_send (--wrap) for everything that is ours. */
+/* Body bytes are copied once on their way in, from gRPC's slices into the mapping (with sync flush
+ * by the kernel, so not at all here), and not at all on their way out over plaintext: the body
+ * piece is the mapping. The linker puts the functions below in front of memcpy, memmove and
+ * rpc_send (--wrap) for everything that is ours. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -78,7 +79,7 @@ static struct {
     char *store;
 } f;
 
-static void setup(void)
+static void start_with(const char *flush)
 {
     struct err e = {0};
     struct config cfg;
@@ -88,10 +89,21 @@ static void setup(void)
     ck_assert_int_eq(config_set_value(&cfg, "storePathRootDir", f.store, &e), 0);
     ck_assert_int_eq(config_set_value(&cfg, "listen", "127.0.0.1:0", &e), 0);
     ck_assert_int_eq(config_set_value(&cfg, "mappedFileSizeCommitLog", "67108864", &e), 0);
+    ck_assert_int_eq(config_set_value(&cfg, "flushDiskType", flush, &e), 0);
     ck_assert_msg(broker_start(&f.broker, &cfg, io_posix(), &e) == 0, "%s", e.msg);
     (void)snprintf(endpoint, sizeof endpoint, "127.0.0.1:%u", broker_port(f.broker));
     f.client = messaging_connect(endpoint, "counter");
     messaging_create_topic(f.client, "T", SLUICE__V1__TOPIC_TYPE__TOPIC_NORMAL, 1);
+}
+
+static void setup(void)
+{
+    start_with("ASYNC_FLUSH");
+}
+
+static void setup_sync(void)
+{
+    start_with("SYNC_FLUSH");
 }
 
 static void teardown(void)
@@ -128,6 +140,20 @@ START_TEST(a_published_body_is_copied_once)
     uint64_t copied = atomic_load_explicit(&n_copied, memory_order_relaxed);
     ck_assert_uint_ge(copied, (uint64_t)N_MESSAGES * BODY_BYTES);
     ck_assert_uint_lt(copied, (uint64_t)N_MESSAGES * (BODY_BYTES + OVERHEAD_BYTES));
+    ck_assert_uint_lt(rpc_copied_bytes() - copied_by_rpc, (uint64_t)N_MESSAGES * OVERHEAD_BYTES);
+    free(body);
+}
+END_TEST
+
+/* The kernel copies it, from gRPC's slices. */
+START_TEST(with_sync_flush_a_published_body_is_not_copied)
+{
+    char *body = calloc(1, BODY_BYTES);
+    reset_counters();
+    uint64_t copied_by_rpc = rpc_copied_bytes();
+    publish_all(body);
+    uint64_t copied = atomic_load_explicit(&n_copied, memory_order_relaxed);
+    ck_assert_uint_lt(copied, (uint64_t)N_MESSAGES * OVERHEAD_BYTES);
     ck_assert_uint_lt(rpc_copied_bytes() - copied_by_rpc, (uint64_t)N_MESSAGES * OVERHEAD_BYTES);
     free(body);
 }
@@ -190,5 +216,10 @@ int main(void)
     tcase_add_test(tc, a_delivered_body_is_never_copied_and_lies_in_the_mapping);
     tcase_add_test(tc, a_copy_on_another_thread_is_counted);
     suite_add_tcase(suite, tc);
+    TCase *sync = tcase_create("no copy with sync flush");
+    tcase_add_checked_fixture(sync, setup_sync, teardown);
+    tcase_add_test(sync, with_sync_flush_a_published_body_is_not_copied);
+    tcase_add_test(sync, a_delivered_body_is_never_copied_and_lies_in_the_mapping);
+    suite_add_tcase(suite, sync);
     return suite_run(suite);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/store.h"
 #include "tests/lib/config_folder.h"
 #include "tests/lib/suite.h"
 
@@ -63,7 +64,7 @@ START_TEST(a_broker_conf_of_rocketmq_is_read)
                             "deleteWhen = 04\n"
                             "fileReservedTime = 48\n"
                             "brokerRole = ASYNC_MASTER\n"
-                            "flushDiskType = ASYNC_FLUSH\r\n"
+                            "flushDiskType = SYNC_FLUSH\r\n"
                             "namesrvAddr=127.0.0.1:9876;127.0.0.2:9876\n"
                             "mappedFileSizeCommitLog=262144\n"
                             "\n"
@@ -71,6 +72,7 @@ START_TEST(a_broker_conf_of_rocketmq_is_read)
                   "%s", e.msg);
     ck_assert_str_eq(cfg.broker_name, "broker-x");
     ck_assert_uint_eq(cfg.log_file_bytes, 262144);
+    ck_assert_uint_eq(cfg.flush_disk_type, STORE_FLUSH_SYNC);
     ck_assert_str_eq(cfg.store_root, "/data/rocketmq store");
     ck_assert_uint_eq(cfg.n_ignored, 5);
     ck_assert_int_eq(config_check(&cfg, &e), 0);
@@ -122,7 +124,7 @@ START_TEST(values_of_the_wrong_kind_or_out_of_range_are_refused)
         "logLevel=loud",
         "logLevel=debug info",
         "logLevel=",
-        "flushDiskType=SYNC_FLUSH",
+        "flushDiskType=SYNC",
         "noEquals",
         "=1",
         "noSuchOption=1",
