@@ -41,7 +41,9 @@ int commit_log_init(struct commit_log *log, const struct commit_log_options *opt
     if (log->is_written)
         window = idle_window = 0;
     allocator_init(&log->allocator, &log->files, &log->published, window, idle_window);
-    rc = io_make_dirs(io, opt->folder, e);
+    rc = handover_new(&log->handover, e);
+    if (rc == 0)
+        rc = io_make_dirs(io, opt->folder, e);
     if (rc == 0)
         rc = mapped_files_load(&log->files, e);
     if (rc < 0)
@@ -54,6 +56,7 @@ void commit_log_fini(struct commit_log *log)
     if (!log->files.folder)
         return;
     allocator_fini(&log->allocator);
+    handover_free(log->handover);
     mapped_files_fini(&log->files);
     lock_fini(&log->lock);
 }
@@ -147,6 +150,8 @@ struct draft {
     const struct store_message *message;
     struct record_plan plan;
     struct outgoing *out; /* written engine only, else NULL */
+    struct handed item;   /* but for what the place says */
+    bool is_handed;       /* else the dispatcher is to read the record */
 };
 
 /* Moves the tail; mapped, what was copied below it is published with it. */
@@ -236,6 +241,25 @@ static bool is_numbered(const struct store_message *m)
     return type != STORE_SYSFLAG_PREPARED && type != STORE_SYSFLAG_ROLLBACK;
 }
 
+/* What the dispatcher will need of the record, as far as it is known. */
+static void draft_item(struct draft *d)
+{
+    const struct store_message *m = d->message;
+    if (!d->seq->queue || !is_numbered(m) || m->sys_flag & RECORD_SYSFLAG_INNER_BATCH)
+        return;
+    d->item.queue = d->seq->queue;
+    d->is_handed = record_tag_code_ahead(m, &d->item.tag_code);
+}
+
+static void hand_over(struct commit_log *log, struct draft *d, const struct store_appended *at)
+{
+    d->item.log_off = at->log_off;
+    d->item.size = at->size;
+    d->item.queue_off = at->queue_off;
+    d->item.store_ms = at->store_ms;
+    handover_put(log->handover, &d->item);
+}
+
 /* One try under the lock. */
 static int try_append(struct commit_log *log, struct draft *d, enum place *ret_place,
                       struct store_appended *ret, struct err *e)
@@ -263,6 +287,8 @@ static int try_append(struct commit_log *log, struct draft *d, enum place *ret_p
         queue_record(log, d->out, ret);
     log->n_appended++;
     log->appended_bytes += d->plan.size;
+    if (d->is_handed)
+        hand_over(log, d, ret);
     advance(log, log->tail + d->plan.size);
 out:
     lock_drop(&log->lock);
@@ -298,6 +324,7 @@ int commit_log_append(struct commit_log *log, struct queue_seq *seq, const struc
                        d.plan.size, log->file_bytes);
     if (log->is_written && (rc = outgoing_new(&d.out, m, &d.plan, e)) < 0)
         return rc;
+    draft_item(&d);
     struct store_appended at;
     rc = append_draft(log, &d, &at, e);
     if (rc < 0) {

@@ -12,6 +12,7 @@
 
 #include "store/allocator.h"
 #include "store/consume_queue.h"
+#include "store/handover.h"
 #include "store/mapped_files.h"
 #include "store/outgoing.h"
 
@@ -24,7 +25,8 @@ struct commit_log {
     struct store_host host;
     struct mapped_files files;
     struct allocator allocator;
-    struct lock lock; /* LOCK_APPEND */
+    struct handover *handover; /* put to under lock, looked at by the dispatcher */
+    struct lock lock;          /* LOCK_APPEND */
     /* guarded by lock */
     struct mapped_file *active; /* appended to; pinned */
     uint64_t tail;              /* log_off of the next record: reserved (I1) */

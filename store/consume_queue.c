@@ -38,6 +38,7 @@ int consume_queue_new(struct consume_queue **ret_q, struct span topic, int32_t q
     name[topic.len] = '\0';
     q->topic = span_of(name, topic.len);
     q->queue_id = queue_id;
+    q->seq.queue = q;
     atomic_init(&q->n_refs, 1);
     int rc = mapped_files_init(&q->files, io, folder, file_bytes, MAPPED_WRITE, reclaimer, e);
     if (rc < 0) {

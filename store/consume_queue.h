@@ -12,8 +12,9 @@
 
 /* The appender's side of a queue. Guarded by LOCK_APPEND. */
 struct queue_seq {
-    uint64_t next_off; /* queue_off of the next record */
-    bool dropped;      /* its topic is being deleted: nothing is appended any more */
+    uint64_t next_off;           /* queue_off of the next record */
+    bool dropped;                /* its topic is being deleted: nothing is appended any more */
+    struct consume_queue *queue; /* whose it is, constant; NULL: the dispatcher reads the log */
 };
 
 struct consume_queue {

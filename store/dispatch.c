@@ -17,10 +17,10 @@
 
 enum {
     RETRY_MS = 100,
-    SYSFLAG_INNER_BATCH = 0x80,
     RATE_NS = 1000000, /* a rate is measured over this time or longer */
     BUSY_RECORDS = 32, /* in that time */
     BUSY_IN_A_ROW = 2, /* measurements, to tell a stream from a burst */
+    RUN_MAX = 256,     /* entries before `dispatched` moves over them */
 };
 
 void dispatcher_init(struct dispatcher *d, struct commit_log *log, struct consume_queues *queues,
@@ -59,7 +59,7 @@ static int find_queue(struct consume_queues *queues, const struct store_record *
 int dispatch_record(struct consume_queues *queues, const struct store_record *rec,
                     struct consume_queue **q, enum dispatch_one *ret, struct err *e)
 {
-    if (!record_is_queued(rec) || rec->sys_flag & SYSFLAG_INNER_BATCH ||
+    if (!record_is_queued(rec) || rec->sys_flag & RECORD_SYSFLAG_INNER_BATCH ||
         consume_queues_is_batch(queues, rec->topic)) {
         *ret = DISPATCH_NONE;
         return 0;
@@ -99,6 +99,19 @@ static void tell_arrival(const struct dispatcher *d, const struct store_record *
     d->on_arrival(d->arrival_arg, &a);
 }
 
+static void tell_arrivals(const struct dispatcher *d, const struct handed *items, size_t n)
+{
+    for (size_t i = 0; d->on_arrival && i < n; i++) {
+        struct store_arrival a = {
+            .topic = items[i].queue->topic,
+            .queue_id = items[i].queue->queue_id,
+            .queue_off = items[i].queue_off,
+            .tag_code = items[i].tag_code,
+        };
+        d->on_arrival(d->arrival_arg, &a);
+    }
+}
+
 static void move_to(struct dispatcher *d, uint64_t log_off)
 {
     /* pairs with the acquire in dispatcher_wait and the flusher */
@@ -127,6 +140,45 @@ static int dispatch(struct dispatcher *d, const struct store_record *rec, struct
         tell_arrival(d, rec);
     return 0;
 }
+
+/* ---- what was handed over ---- */
+
+static bool put_handed(const struct handed *item)
+{
+    struct err e;
+    enum queue_put put;
+    struct store_queue_entry entry = {
+        .log_off = item->log_off, .size = item->size, .tag_code = item->tag_code};
+    return consume_queue_put(item->queue, item->queue_off, &entry, &put, &e) == 0 &&
+           put == QUEUE_PUT_NEW;
+}
+
+/* Writes the entries of records that were handed over from `log_off` on, as long as they follow
+ * each other in one queue; returns how many. What cannot be done this way is left for the record's
+ * own turn, which knows why. */
+static size_t dispatch_handed(struct dispatcher *d, uint64_t log_off, uint64_t end)
+{
+    const struct handed *items;
+    size_t n = handover_look(d->log->handover, log_off, &items), i = 0;
+    if (n > RUN_MAX)
+        n = RUN_MAX;
+    for (; i < n && log_off < end && items[i].log_off == log_off; i++) {
+        if (items[i].queue != items[0].queue || !put_handed(&items[i]))
+            break;
+        log_off += items[i].size;
+    }
+    if (i == 0)
+        return 0;
+    /* before `dispatched` moves: the flusher believes that it knows all queues below that */
+    consume_queues_note_dirty(d->queues, items[0].queue);
+    atomic_store_explicit(&d->last_ms, items[i - 1].store_ms, memory_order_release);
+    move_to(d, log_off);
+    tell_arrivals(d, items, i);
+    handover_done(d->log->handover, i);
+    return i;
+}
+
+/* ---- what is read from the log ---- */
 
 /* Keeps the file that holds `log_off` pinned. */
 static int open_at(struct dispatcher *d, uint64_t log_off, struct err *e)
@@ -202,8 +254,13 @@ int dispatcher_step(void *arg)
     unsigned n = 0;
     /* seq_cst with worker_wake: what was published before a wake is seen here */
     uint64_t end = atomic_load_explicit(&d->log->published, memory_order_seq_cst);
-    for (; rc == 0 && (at = atomic_load_explicit(&d->dispatched, memory_order_relaxed)) < end; n++)
-        rc = dispatch_next(d, at, end, &e); /* relaxed: this thread stored it */
+    /* relaxed: this thread stored it */
+    while (rc == 0 && (at = atomic_load_explicit(&d->dispatched, memory_order_relaxed)) < end) {
+        unsigned n_handed = (unsigned)dispatch_handed(d, at, end);
+        if (n_handed == 0)
+            rc = dispatch_next(d, at, end, &e);
+        n += n_handed > 0 ? n_handed : 1;
+    }
     tell_waiters(d, rc, &e);
     if (rc < 0)
         return RETRY_MS;

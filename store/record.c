@@ -407,17 +407,33 @@ static size_t delay_level(const struct store_record *rec)
     return level;
 }
 
+static bool is_schedule_topic(struct span topic)
+{
+    return span_equal(topic, span_str(FORMAT_SCHEDULE_TOPIC));
+}
+
+static int64_t code_of_tags(struct span properties)
+{
+    struct span tags;
+    return store_property_get(properties, "TAGS", &tags) ? jhash(tags) : 0;
+}
+
 int64_t record_tag_code(const struct store_record *rec)
 {
-    if (span_equal(rec->topic, span_str(FORMAT_SCHEDULE_TOPIC))) {
+    if (is_schedule_topic(rec->topic)) {
         size_t level = delay_level(rec);
         if (level > 0)
             return (int64_t)(rec->store_ms + UINT64_C(1000) * delay_level_s[level - 1]);
     }
-    struct span tags;
-    if (!store_property_get(rec->properties, "TAGS", &tags))
-        return 0;
-    return jhash(tags);
+    return code_of_tags(rec->properties);
+}
+
+bool record_tag_code_ahead(const struct store_message *m, int64_t *ret_code)
+{
+    if (is_schedule_topic(m->topic))
+        return false;
+    *ret_code = code_of_tags(m->properties);
+    return true;
 }
 
 int64_t store_tag_code(const struct store_record *rec)

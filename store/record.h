@@ -76,6 +76,12 @@ size_t record_find(struct span bytes, uint64_t log_off, size_t from);
  * record of the schedule topic the time of its delivery (rocketmq-store 2.11). */
 int64_t record_tag_code(const struct store_record *rec);
 
+/* The same before the record is written; false when it hangs on the time of storing. */
+bool record_tag_code_ahead(const struct store_message *m, int64_t *ret_code);
+
+/* Several messages in one record, as RocketMQ's batch topics have them; not served. */
+enum { RECORD_SYSFLAG_INNER_BATCH = 0x80 };
+
 /* Whether the record gets a consume-queue entry: prepared and rolled back halves do not. */
 static inline bool record_is_queued(const struct store_record *rec)
 {

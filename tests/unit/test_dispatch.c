@@ -33,6 +33,68 @@ START_TEST(a_step_dispatches_all_that_is_published)
 }
 END_TEST
 
+/* Appends to a queue that the dispatcher is told of, as store_append does. */
+static struct consume_queue *append_handed(int n)
+{
+    struct consume_queue *q;
+    struct err e;
+    ck_assert_int_eq(consume_queues_get_or_make(&f.queues, span_str("T"), 0, &q, &e), 0);
+    f.seq.queue = q;
+    for (int i = 0; i < n; i++)
+        (void)log_fixture_append(&f, 10);
+    return q;
+}
+
+static unsigned n_arrived;
+
+static void count_arrival(void *arg, const struct store_arrival *a)
+{
+    (void)arg;
+    ck_assert(span_equal(a->topic, span_str("T")));
+    ck_assert_uint_eq(a->queue_off, n_arrived++);
+}
+
+START_TEST(a_record_that_was_handed_over_is_not_read_back)
+{
+    f.dispatcher.on_arrival = count_arrival;
+    struct consume_queue *q = append_handed(3);
+    f.log.active->base[FORMAT_AT_MAGIC] ^= 1; /* who reads the first finds out */
+    (void)dispatcher_step(&f.dispatcher);
+    ck_assert_uint_eq(q->end_off, 3);
+    ck_assert_uint_eq(f.dispatcher.n_damaged, 0);
+    ck_assert_uint_eq(f.dispatcher.dispatched, commit_log_published(&f.log));
+    ck_assert_uint_eq(n_arrived, 3);
+    consume_queue_unref(q);
+}
+END_TEST
+
+START_TEST(what_is_handed_over_and_what_is_not_keep_their_order)
+{
+    f.dispatcher.on_arrival = count_arrival;
+    struct consume_queue *q = append_handed(2);
+    f.seq.queue = NULL;
+    (void)log_fixture_append(&f, 10);
+    consume_queue_unref(append_handed(1));
+    (void)dispatcher_step(&f.dispatcher);
+    ck_assert_uint_eq(q->end_off, 4);
+    ck_assert_uint_eq(n_arrived, 4);
+    consume_queue_unref(q);
+}
+END_TEST
+
+START_TEST(a_full_disk_leaves_what_was_handed_over_for_later)
+{
+    struct consume_queue *q = append_handed(2);
+    fault_arm(&f.fault, FAULT_ALLOCATE, 1, ENOSPC, FAULT_FROM_NOW);
+    ck_assert_int_gt(dispatcher_step(&f.dispatcher), 0);
+    ck_assert_uint_eq(q->end_off, 0);
+    fault_disarm(&f.fault);
+    (void)dispatcher_step(&f.dispatcher);
+    ck_assert_uint_eq(q->end_off, 2);
+    consume_queue_unref(q);
+}
+END_TEST
+
 static uint64_t now_ns;
 
 static uint64_t fake_mono_ns(struct io *io)
@@ -107,6 +169,9 @@ static Suite *make_suite(void)
     TCase *tc = tcase_create("dispatch");
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, a_step_dispatches_all_that_is_published);
+    tcase_add_test(tc, a_record_that_was_handed_over_is_not_read_back);
+    tcase_add_test(tc, what_is_handed_over_and_what_is_not_keep_their_order);
+    tcase_add_test(tc, a_full_disk_leaves_what_was_handed_over_for_later);
     tcase_add_test(tc, the_dispatcher_naps_while_much_is_appended);
     tcase_add_test(tc, the_dispatcher_does_not_nap_after_a_large_request);
     tcase_add_test(tc, a_full_disk_stops_the_dispatcher_until_there_is_room);
