@@ -60,11 +60,11 @@ void broker_renew_leases(void *arg)
     free(owners);
 }
 
-/* Twice in the third of their time in which leases are renewed, or more often. */
+/* Four times in the third of their time in which leases are renewed, or more often. */
 static uint64_t renew_interval_ms(const struct broker *b)
 {
-    uint64_t sixth_ms = b->cfg.renewed_invisible_ms / 6;
-    return sixth_ms < RENEW_INTERVAL_MAX_MS ? sixth_ms : RENEW_INTERVAL_MAX_MS;
+    uint64_t often_ms = b->cfg.renewed_invisible_ms / 12;
+    return often_ms < RENEW_INTERVAL_MAX_MS ? often_ms : RENEW_INTERVAL_MAX_MS;
 }
 
 static uint64_t until(uint64_t since_ms, uint64_t interval_ms, uint64_t now_ms)

@@ -177,7 +177,7 @@ struct lease_renewal {
 
 /* Renews what owned deliveries have left when it is under a third of `invisible_ms`, up to
  * LEASE_RENEW_LIMIT_MS after delivery, while their owner lives; those of others become visible in
- * one second, attempt counted. Call it twice in that third, or more often. ERR_NOMEM only. */
+ * one second, attempt counted. Call it a few times in that third. ERR_NOMEM only. */
 int lease_renew(struct lease_table *t, const struct lease_renewal *renewal,
                 struct err *e) MUST_CHECK;
 
