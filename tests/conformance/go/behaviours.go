@@ -217,6 +217,44 @@ func tagCollision() error {
 	return expectBodies("TagCollision", "Aa", "Aa-2", "Aa-4")
 }
 
+func longPoll() error {
+	sluice("topic", "create", "LongPoll")
+	consumer, err := newSimple("LongPoll", "LongPoll-group", "TagA")
+	if err != nil {
+		return err
+	}
+	defer consumer.GracefulStop()
+	start := time.Now()
+	got, err := receive(consumer, 30*time.Second)
+	if took := time.Since(start); err != nil || len(got) > 0 || took < 4*time.Second {
+		return fmt.Errorf("an empty receive had %d messages after %v: %v", len(got), took, err)
+	}
+	sent := make(chan error, 1)
+	go func() { sent <- sendTags("LongPoll", "TagB", "TagA") }()
+	got, err = receive(consumer, 30*time.Second)
+	if err := errors.Join(err, <-sent); err != nil {
+		return err
+	}
+	if len(got) != 1 || *got[0].GetTag() != "TagA" {
+		return fmt.Errorf("a receive that was to be woken got %v", got)
+	}
+	return consumer.Ack(context.TODO(), got[0])
+}
+
+// A group has nothing left, and nothing comes through the channel meanwhile.
+func expectNothing(topic, group string, deliveries chan string) error {
+	consumer, err := newSimple(topic, group, "*")
+	if err != nil {
+		return err
+	}
+	defer consumer.GracefulStop()
+	got, err := receive(consumer, time.Second)
+	if err == nil && len(got)+len(deliveries) > 0 {
+		err = fmt.Errorf("%d messages came again", len(got)+len(deliveries))
+	}
+	return err
+}
+
 // Receives one message without acking it.
 func takeOne(consumer rmq.SimpleConsumer, invisible time.Duration) (*rmq.MessageView, error) {
 	for end := time.Now().Add(patience); time.Now().Before(end); {

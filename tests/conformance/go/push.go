@@ -1,13 +1,10 @@
-// Push consumers: in order or not, with retries that end as dead letters, through restarts.
+// Push consumers: in order or not, slow, refusing until the message is a dead letter.
 // SPDX-License-Identifier: Apache-2.0
 package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"slices"
 	"time"
 
@@ -58,7 +55,65 @@ func expectPushed(topic string, want ...string) error {
 	return err
 }
 
-// These messages are there before the consumer starts.
+// A listener that takes longer than the six seconds for which the broker hides a message.
+func autoRenew() error {
+	sluice("topic", "create", "AutoRenew")
+	if err := sendTags("AutoRenew", "Slow"); err != nil {
+		return err
+	}
+	bodies := make(chan string, 1000)
+	consumer, err := newPush("AutoRenew", "AutoRenew-group",
+		func(message *rmq.MessageView) rmq.ConsumerResult {
+			time.Sleep(15 * time.Second)
+			bodies <- string(message.GetBody())
+			return rmq.SUCCESS
+		})
+	if err != nil {
+		return err
+	}
+	if _, err = collect(bodies, 1); err != nil {
+		return err
+	}
+	if err := consumer.GracefulStop(); err != nil {
+		return err
+	}
+	return expectNothing("AutoRenew", "AutoRenew-group", bodies)
+}
+
+// A group waits one second before the second attempt, and five before the third.
+func pushRetry() error {
+	sluice("topic", "create", "PushRetry")
+	if err := sendTags("PushRetry", "Bad"); err != nil {
+		return err
+	}
+	deliveries := make(chan string, 1000)
+	var at []time.Time
+	consumer, err := newPush("PushRetry", "PushRetry-group",
+		func(message *rmq.MessageView) rmq.ConsumerResult {
+			at = append(at, time.Now())
+			deliveries <- fmt.Sprintf("%s/%d", message.GetBody(), message.GetDeliveryAttempt())
+			if len(at) < 3 {
+				return rmq.FAILURE
+			}
+			return rmq.SUCCESS
+		})
+	if err != nil {
+		return err
+	}
+	defer consumer.GracefulStop()
+	got, err := collect(deliveries, 3)
+	if err != nil {
+		return err
+	}
+	first, second := at[1].Sub(at[0]).Seconds(), at[2].Sub(at[1]).Seconds()
+	if !slices.Equal(got, []string{"Bad-0/1", "Bad-0/2", "Bad-0/3"}) ||
+		first < 1 || second < 5 {
+		return fmt.Errorf("got %v after %.3f and %.3f s", got, first, second)
+	}
+	return nil
+}
+
+// Most of these messages are there before the consumer starts.
 func push() error {
 	sluice("topic", "create", "Push")
 	tags := slices.Repeat([]string{"TagA"}, 100)
@@ -69,7 +124,8 @@ func push() error {
 	for i := range tags {
 		want = append(want, fmt.Sprintf("TagA-%d", i))
 	}
-	return expectPushed("Push", want...)
+	go sendTags("Push", "Late") // what it fails to send is missed below
+	return expectPushed("Push", append(want, "Late-0")...)
 }
 
 // Bodies whose CRC-32 has its highest bit set, or a leading zero digit. A push consumer of this
@@ -218,53 +274,4 @@ func fifoDeadLetter() error {
 		return fmt.Errorf("deliveries: %v", got)
 	}
 	return expectDeadLetter("FifoDeadLetter-group", "b")
-}
-
-func sendUntilAccepted(producer rmq.Producer, topic, body string) error {
-	var err error
-	for end := time.Now().Add(patience); time.Now().Before(end); {
-		_, err = producer.Send(context.TODO(), messageOf(topic, "TagA", []byte(body)))
-		if err == nil {
-			return nil
-		}
-	}
-	return err
-}
-
-// Clients that were connected go on after the broker came back on its port.
-func brokerRestart() error {
-	sluice("topic", "create", "BrokerRestart")
-	producer, err := newProducer("BrokerRestart")
-	if err != nil {
-		return err
-	}
-	defer producer.GracefulStop()
-	bodies := make(chan string, 1000)
-	consumer, err := newPush("BrokerRestart", "BrokerRestart-group",
-		func(message *rmq.MessageView) rmq.ConsumerResult {
-			bodies <- string(message.GetBody())
-			return rmq.SUCCESS
-		})
-	if err != nil {
-		return err
-	}
-	defer consumer.GracefulStop()
-	for _, body := range []string{"before", "after"} {
-		if err := sendUntilAccepted(producer, "BrokerRestart", body); err != nil {
-			return err
-		}
-		got, err := collect(bodies, 1)
-		if err != nil {
-			return fmt.Errorf("%s the restart: %w", body, err)
-		}
-		if got[0] != body {
-			return errors.New("got '" + got[0] + "', not '" + body + "'")
-		}
-		if body == "before" {
-			if err := exec.Command(os.Getenv("SLUICE_RESTART"), "restart").Run(); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }

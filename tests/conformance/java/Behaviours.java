@@ -128,6 +128,23 @@ final class Behaviours {
         expectBodies("TagCollision", "Aa", List.of("Aa-2", "Aa-4"));
     }
 
+    static void longPoll() throws Exception {
+        Client.sluice("topic", "create", "LongPoll");
+        try (SimpleConsumer consumer = Client.simple("LongPoll", "LongPoll-group", "TagA")) {
+            long start = System.nanoTime();
+            Client.expect(consumer.receive(32, INVISIBLE).isEmpty(), "something came");
+            Client.expect(System.nanoTime() - start > 4_000_000_000L,
+                    "an empty receive ended early");
+            CompletableFuture<List<MessageView>> waiting =
+                    consumer.receiveAsync(32, INVISIBLE);
+            sendTags("LongPoll", List.of("TagB", "TagA"));
+            List<MessageView> got = waiting.get();
+            Client.expect(got.size() == 1 && got.get(0).getTag().get().equals("TagA"),
+                    "a receive that was to be woken got " + got);
+            consumer.ack(got.get(0));
+        }
+    }
+
     /** Receives one message without acking it. */
     private static MessageView takeOne(SimpleConsumer consumer, Duration invisible)
             throws ClientException {

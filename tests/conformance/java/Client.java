@@ -80,8 +80,8 @@ final class Client {
         run(System.getenv("SLUICE"), words);
     }
 
-    static void restartBroker() throws Exception {
-        run(System.getenv("SLUICE_RESTART"), "restart");
+    static void broker(String word) throws Exception {
+        run(System.getenv("SLUICE_RESTART"), word);
     }
 
     private static void run(String program, String... words) throws Exception {

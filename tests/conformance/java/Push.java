@@ -1,6 +1,7 @@
-// Push consumers: in order or not, with retries that end as dead letters, through restarts.
+// Push consumers: in order or not, slow, refusing until the message is a dead letter.
 // SPDX-License-Identifier: Apache-2.0
 
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -36,7 +37,7 @@ final class Push {
     }
 
     /** The first n that were noted, in that order. */
-    private static List<String> collect(BlockingQueue<String> noted, int n) throws Exception {
+    static List<String> collect(BlockingQueue<String> noted, int n) throws Exception {
         List<String> got = new ArrayList<>();
         while (got.size() < n) {
             String next = noted.poll(Client.PATIENCE.toMillis(), TimeUnit.MILLISECONDS);
@@ -57,10 +58,63 @@ final class Push {
         Client.expectSame(want, got);
     }
 
-    /** These messages are there before the consumer starts. */
+    /** A listener that takes longer than the six seconds for which the broker hides a message. */
+    static void autoRenew() throws Exception {
+        Client.sluice("topic", "create", "AutoRenew");
+        Behaviours.sendTags("AutoRenew", List.of("Slow"));
+        BlockingQueue<String> bodies = new LinkedBlockingQueue<>();
+        try (PushConsumer consumer = Client.push("AutoRenew", "AutoRenew-group", message -> {
+            sleep(15_000);
+            return noting(bodies).consume(message);
+        })) {
+            collect(bodies, 1);
+        }
+        try (SimpleConsumer next = Client.simple("AutoRenew", "AutoRenew-group", "*")) {
+            Client.expect(next.receive(32, Duration.ofSeconds(1)).isEmpty() && bodies.isEmpty(),
+                    "the message came again");
+        }
+    }
+
+    private static void sleep(long ms) {
+        try {
+            Thread.sleep(ms);
+        } catch (InterruptedException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    /** A group waits one second before the second attempt, and five before the third. */
+    static void pushRetry() throws Exception {
+        Client.sluice("topic", "create", "PushRetry");
+        Behaviours.sendTags("PushRetry", List.of("Bad"));
+        BlockingQueue<String> deliveries = new LinkedBlockingQueue<>();
+        List<Long> atMs = Collections.synchronizedList(new ArrayList<>());
+        try (PushConsumer consumer = Client.push("PushRetry", "PushRetry-group", message -> {
+            atMs.add(System.nanoTime() / 1_000_000);
+            ConsumeResult refused = refusing("Bad-0", deliveries).consume(message);
+            return atMs.size() < 3 ? refused : ConsumeResult.SUCCESS;
+        })) {
+            List<String> got = collect(deliveries, 3);
+            long first = atMs.get(1) - atMs.get(0);
+            long second = atMs.get(2) - atMs.get(1);
+            Client.expect(got.equals(List.of("Bad-0/1", "Bad-0/2", "Bad-0/3"))
+                    && first >= 1000 && second >= 5000,
+                    "got " + got + " after " + first + " and " + second + " ms");
+        }
+    }
+
+    /** Most of these messages are there before the consumer starts. */
     static void push() throws Exception {
         Client.sluice("topic", "create", "Push");
-        expectPushed("Push", Behaviours.sendTags("Push", Collections.nCopies(100, "TagA")));
+        List<String> want = Behaviours.sendTags("Push", Collections.nCopies(100, "TagA"));
+        BlockingQueue<String> bodies = new LinkedBlockingQueue<>();
+        List<String> got;
+        try (PushConsumer consumer = Client.push("Push", "Push-group", noting(bodies))) {
+            want.addAll(Behaviours.sendTags("Push", List.of("Late")));
+            got = collect(bodies, want.size());
+        }
+        bodies.drainTo(got);
+        Client.expectSame(want, got);
     }
 
     /**
@@ -145,34 +199,5 @@ final class Push {
             Client.expect(got.equals(List.of("a/1", "b/1", "b/2", "c/1")), "deliveries: " + got);
             expectDeadLetter("FifoDeadLetter-group", "b");
         }
-    }
-
-    private static void sendUntilAccepted(Producer producer, String topic, String body)
-            throws Exception {
-        for (long end = System.nanoTime() + Client.PATIENCE.toNanos();;) {
-            try {
-                producer.send(Client.message(topic, "TagA", body));
-                return;
-            } catch (ClientException | RuntimeException e) { // gRPC's own comes through as it is
-                Client.expect(System.nanoTime() < end, "no send is accepted: " + e);
-            }
-        }
-    }
-
-    /**
-     * Clients that were connected go on after the broker came back on its port. They are left open:
-     * one that is closed while it renews its session waits for that session for ever.
-     */
-    static void brokerRestart() throws Exception {
-        String topic = "BrokerRestart";
-        Client.sluice("topic", "create", topic);
-        BlockingQueue<String> bodies = new LinkedBlockingQueue<>();
-        Producer producer = Client.producer(topic);
-        Client.push(topic, topic + "-group", noting(bodies));
-        sendUntilAccepted(producer, topic, "before");
-        Client.expectSame(List.of("before"), collect(bodies, 1));
-        Client.restartBroker();
-        sendUntilAccepted(producer, topic, "after");
-        Client.expectSame(List.of("after"), collect(bodies, 1));
     }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 pub type Outcome = Result<(), String>;
 
-const PATIENCE: Duration = Duration::from_secs(40);
+pub const PATIENCE: Duration = Duration::from_secs(40);
 
 pub fn text(e: ClientError) -> String {
     e.to_string()
@@ -35,12 +35,7 @@ pub async fn producer(topic: &str) -> Result<Producer, String> {
 }
 
 pub fn message(topic: &str, tag: &str, body: impl Into<Vec<u8>>) -> impl Message {
-    MessageBuilder::builder()
-        .set_topic(topic)
-        .set_tag(tag)
-        .set_body(body.into())
-        .build()
-        .unwrap()
+    MessageBuilder::builder().set_topic(topic).set_tag(tag).set_body(body.into()).build().unwrap()
 }
 
 // A simple consumer of one topic; the group is the topic's own.
@@ -66,6 +61,10 @@ impl Consumer {
         self.client.receive_with(topic, &self.filter, n, invisible).await.map_err(text)
     }
 
+    pub async fn ack(&self, message: &MessageView) -> Outcome {
+        self.client.ack(message).await.map_err(text)
+    }
+
     // Receives and acks until `n` messages came.
     pub async fn receive_all(&self, n: usize) -> Result<Vec<MessageView>, String> {
         let mut got = Vec::new();
@@ -75,7 +74,7 @@ impl Consumer {
                 return Err(format!("only {} of {n} messages came", got.len()));
             }
             for message in self.receive(32, Duration::from_secs(30)).await? {
-                self.client.ack(&message).await.map_err(text)?;
+                self.ack(&message).await?;
                 got.push(message);
             }
         }
@@ -118,10 +117,14 @@ fn run(program: &str, words: &[&str]) -> Outcome {
     Err(format!("{words:?}: {}", String::from_utf8_lossy(&ended.stderr)))
 }
 
-pub fn create_topic(name: &str) -> Outcome {
-    run("SLUICE", &["topic", "create", name])
+pub fn sluice(words: &[&str]) -> Outcome {
+    run("SLUICE", words)
 }
 
-pub fn restart_broker() -> Outcome {
-    run("SLUICE_RESTART", &["restart"])
+pub fn create_topic(name: &str) -> Outcome {
+    sluice(&["topic", "create", name])
+}
+
+pub fn broker(word: &str) -> Outcome {
+    run("SLUICE_RESTART", &[word])
 }
