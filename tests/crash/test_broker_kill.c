@@ -4,7 +4,9 @@
  * One round is one run of the broker on the same store: producers and consumers work until the kill
  * at a random time; every third time the start after it is killed as well. At the end one group
  * gets what it has not acknowledged, and another reads everything. SLUICE_ROUNDS says how many
- * rounds, SLUICE_SEED repeats a run's dice. */
+ * rounds, SLUICE_SEED repeats a run's dice. With the argument SYNC_FLUSH two starts of three are
+ * with sync flush, the others with async flush, so the store goes from one to the other and back.
+ */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 #include <jansson.h>
@@ -39,15 +41,18 @@ enum {
 };
 
 /* Small files, so that the log rolls; positions are saved often. */
-static const char *const broker_args[] = {
+static const char *broker_args[] = {
     "--set", "mappedFileSizeCommitLog=2097152", "--set", "mappedFileSizeConsumeQueue=4000",
     "--set", "flushConsumerOffsetInterval=100", "--set", "flushIntervalCommitLog=20",
     "--set", "minInvisibleTimeMillis=500",      "--set", "minLongPollingMillis=100",
-    NULL};
+    "--set", "flushDiskType=ASYNC_FLUSH",       NULL};
+
+enum { FLUSH_ARG = sizeof broker_args / sizeof broker_args[0] - 2 };
 
 static struct {
     char *store;
     struct broker_child broker;
+    bool has_sync_flush;
     struct ledger *ledger;
     uint64_t seed, dice;
     _Atomic bool is_over; /* told to the threads of a round; relaxed: only a hint */
@@ -56,7 +61,7 @@ static struct {
     uint64_t handle_ms; /* when it came; 0: none is held */
     uint64_t saved_ms;  /* what was done before, in the run before, is known */
     /* for the summary */
-    uint64_t n_handles_good, n_refused, n_starts_killed;
+    uint64_t n_handles_good, n_refused, n_starts_killed, n_sync;
 } f;
 
 static uint64_t now_ms(void)
@@ -306,8 +311,17 @@ static void check_ledger(int round)
     ck_assert_msg(!fault, "round %d, seed %" PRIu64 ": %s", round, f.seed, fault ? fault : "");
 }
 
+/* How the next start flushes. */
+static void choose_flush(void)
+{
+    bool is_sync = f.has_sync_flush && roll(3) > 0;
+    broker_args[FLUSH_ARG] = is_sync ? "flushDiskType=SYNC_FLUSH" : "flushDiskType=ASYNC_FLUSH";
+    f.n_sync += is_sync;
+}
+
 static void kill_the_start(void)
 {
+    choose_flush();
     broker_child_begin(&f.broker, f.store, broker_args);
     sleep_ms(roll(START_SPAN_MS));
     broker_child_kill(&f.broker);
@@ -317,6 +331,7 @@ static void kill_the_start(void)
 static void run_round(int round)
 {
     struct worker producers[LEDGER_PRODUCERS], consumers[N_CONSUMERS];
+    choose_flush();
     broker_child_start(&f.broker, f.store, broker_args);
     struct client *c = messaging_connect(f.broker.endpoint, NULL);
     if (round == 0) {
@@ -426,8 +441,9 @@ static void print_summary(int rounds, uint64_t took_ms)
 {
     struct ledger_counts n;
     ledger_counts(f.ledger, &n);
-    printf("rounds %d, starts killed %" PRIu64 ", %" PRIu64 " s\n", rounds, f.n_starts_killed,
-           took_ms / 1000);
+    printf("rounds %d, starts killed %" PRIu64 ", starts with sync flush %" PRIu64 ", %" PRIu64
+           " s\n",
+           rounds, f.n_starts_killed, f.n_sync, took_ms / 1000);
     printf("sent %" PRIu64 ", accepted %" PRIu64 " (%" PRIu64 " MiB), stored unanswered %" PRIu64
            "; lost 0, damaged 0\n",
            n.sent, n.accepted, n.body_bytes >> 20, n.unanswered_stored);
@@ -472,6 +488,7 @@ int main(int argc, char **argv)
     Suite *suite = suite_create("broker_kill");
     TCase *tc = tcase_create("broker_kill");
     broker_child_use(argc > 1 ? argv[1] : NULL);
+    f.has_sync_flush = argc > 2 && strcmp(argv[2], "SYNC_FLUSH") == 0;
     tcase_add_test(tc, a_killed_broker_keeps_its_promises);
     suite_add_tcase(suite, tc);
     return suite_run(suite);

@@ -48,17 +48,26 @@ static void check_left(struct store_fixture *f, int n_acked)
     store_fixture_close(f);
 }
 
+/* How each n-th call fails. */
+struct sweep {
+    enum store_flush flush;
+    int errno_value;
+    enum fault_span span;
+    uint64_t stride;
+};
+
 /* False when the scenario made fewer than `n` calls. */
-static bool fail_nth(uint64_t n, int errno_value, enum fault_span span)
+static bool fail_nth(const struct sweep *sweep, uint64_t n)
 {
     struct store_fixture f;
     struct fault fault;
     struct err e = {0};
     int n_acked;
     store_fixture_init(&f);
+    f.opt.flush = sweep->flush;
     f.opt.flush_interval_ms = 1;
     fault_init(&fault, io_posix());
-    fault_arm(&fault, FAULT_ALL, n, errno_value, span);
+    fault_arm(&fault, FAULT_ALL, n, sweep->errno_value, sweep->span);
     f.io = &fault.io;
     int rc = run_scenario(&f, &n_acked, &e);
     bool fired = fault_fired(&fault);
@@ -71,11 +80,11 @@ static bool fail_nth(uint64_t n, int errno_value, enum fault_span span)
     return fired;
 }
 
-static void sweep(int errno_value, enum fault_span span, uint64_t stride)
+static void run_sweep(const struct sweep *sweep)
 {
     uint64_t n = 1;
-    while (fail_nth(n, errno_value, span)) {
-        n += stride;
+    while (fail_nth(sweep, n)) {
+        n += sweep->stride;
         ck_assert_uint_lt(n, CALLS_MAX);
     }
     ck_assert_uint_gt(n, 50); /* it did reach something */
@@ -83,13 +92,35 @@ static void sweep(int errno_value, enum fault_span span, uint64_t stride)
 
 START_TEST(one_failing_call_leaves_a_store_that_opens)
 {
-    sweep(EIO, FAULT_ONCE, 1);
+    run_sweep(&(struct sweep){.errno_value = EIO, .span = FAULT_ONCE, .stride = 1});
+}
+END_TEST
+
+/* What was acknowledged is there (I5), whichever call failed. */
+START_TEST(with_sync_flush_one_failing_call_leaves_a_store_that_opens)
+{
+    run_sweep(&(struct sweep){
+        .flush = STORE_FLUSH_SYNC, .errno_value = EIO, .span = FAULT_ONCE, .stride = 1});
+}
+END_TEST
+
+/* A short write is no failure: the rest follows. */
+START_TEST(with_sync_flush_a_call_that_does_half_leaves_a_store_that_opens)
+{
+    run_sweep(&(struct sweep){.flush = STORE_FLUSH_SYNC, .span = FAULT_ONCE, .stride = 1});
+}
+END_TEST
+
+START_TEST(with_sync_flush_a_full_disk_leaves_a_store_that_opens)
+{
+    run_sweep(&(struct sweep){
+        .flush = STORE_FLUSH_SYNC, .errno_value = ENOSPC, .span = FAULT_FROM_NOW, .stride = 3});
 }
 END_TEST
 
 START_TEST(a_full_disk_leaves_a_store_that_opens)
 {
-    sweep(ENOSPC, FAULT_FROM_NOW, 3);
+    run_sweep(&(struct sweep){.errno_value = ENOSPC, .span = FAULT_FROM_NOW, .stride = 3});
 }
 END_TEST
 
@@ -100,11 +131,15 @@ static Suite *make_suite(void)
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, one_failing_call_leaves_a_store_that_opens);
     tcase_add_test(tc, a_full_disk_leaves_a_store_that_opens);
+    tcase_add_test(tc, with_sync_flush_one_failing_call_leaves_a_store_that_opens);
+    tcase_add_test(tc, with_sync_flush_a_call_that_does_half_leaves_a_store_that_opens);
+    tcase_add_test(tc, with_sync_flush_a_full_disk_leaves_a_store_that_opens);
     suite_add_tcase(s, tc);
     return s;
 }
 
 int main(void)
 {
+    tmpdir_use_memory();
     return suite_run(make_suite());
 }

@@ -11,7 +11,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -356,17 +355,13 @@ void crash_disk_free(struct crash_disk *d)
 
 /* ---- the image ---- */
 
-struct tally {
-    size_t n_kept, n_lost; /* unsynced pages */
-};
-
 static bool flip_coin(uint64_t *state)
 {
     return crash_io_random(state) & 1;
 }
 
 static void write_file(const struct crash_node *node, const char *path, uint64_t *state,
-                       struct tally *tally)
+                       struct crash_tally *tally)
 {
     static const uint8_t zeros[PAGE_BYTES];
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -422,10 +417,10 @@ static int by_path(const void *a, const void *b)
     return strcmp(((const struct name *)a)->path, ((const struct name *)b)->path);
 }
 
-void crash_disk_image(struct crash_disk *d, uint64_t seed, const char *image)
+struct crash_tally crash_disk_image(struct crash_disk *d, uint64_t seed, const char *image)
 {
     uint64_t state = seed;
-    struct tally tally = {0};
+    struct crash_tally tally = {0};
     struct name *names = NULL;
     size_t n = 0;
     choose_names(d, &state, &names, &n);
@@ -439,7 +434,6 @@ void crash_disk_image(struct crash_disk *d, uint64_t seed, const char *image)
             ck_assert_int_eq(errno, ENOENT); /* its parent was lost */
         free(path);
     }
-    fprintf(stderr, "power cut with SLUICE_SEED=%" PRIu64 ": kept %zu unsynced pages, lost %zu\n",
-            seed, tally.n_kept, tally.n_lost);
     free_names(names, n);
+    return tally;
 }

@@ -3,6 +3,7 @@
 #ifndef TESTS_LIB_CRASH_DISK_H
 #define TESTS_LIB_CRASH_DISK_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct crash_disk;
@@ -28,7 +29,12 @@ void crash_disk_removed(struct crash_disk *d, const char *path);
 void crash_disk_renamed(struct crash_disk *d, const char *from, const char *to);
 void crash_disk_sync_dir(struct crash_disk *d, const char *path);
 
+/* What became of the pages that were not synced. */
+struct crash_tally {
+    size_t n_kept, n_lost;
+};
+
 /* Writes one possible state after a cut to `image` (see crash_io_cut). */
-void crash_disk_image(struct crash_disk *d, uint64_t seed, const char *image);
+struct crash_tally crash_disk_image(struct crash_disk *d, uint64_t seed, const char *image);
 
 #endif

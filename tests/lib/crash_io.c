@@ -5,8 +5,10 @@
 #include <assert.h>
 #include <check.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -32,6 +34,8 @@ struct crash_io {
     uint64_t seed;
     char *image;
     bool is_off;
+    void (*watch)(void *arg); /* NULL: none */
+    void *watch_arg;
 };
 
 static struct crash_io *crash_of(struct io *io)
@@ -42,7 +46,9 @@ static struct crash_io *crash_of(struct io *io)
 
 static void cut_now(struct crash_io *c)
 {
-    crash_disk_image(c->disk, c->seed, c->image);
+    struct crash_tally tally = crash_disk_image(c->disk, c->seed, c->image);
+    fprintf(stderr, "power cut with SLUICE_SEED=%" PRIu64 ": kept %zu unsynced pages, lost %zu\n",
+            c->seed, tally.n_kept, tally.n_lost);
     c->is_off = true;
 }
 
@@ -50,6 +56,8 @@ static void cut_now(struct crash_io *c)
 static bool begin_change(struct crash_io *c)
 {
     pthread_mutex_lock(&c->mutex);
+    if (!c->is_off && c->watch)
+        c->watch(c->watch_arg);
     if (!c->is_off && c->n_left > 0 && --c->n_left == 0)
         cut_now(c);
     return !c->is_off;
@@ -383,6 +391,19 @@ void crash_io_arm(struct crash_io *c, uint64_t n, uint64_t seed, const char *ima
     pthread_mutex_lock(&c->mutex);
     set_image(c, n, seed, image);
     pthread_mutex_unlock(&c->mutex);
+}
+
+void crash_io_watch(struct crash_io *c, void (*fn)(void *arg), void *arg)
+{
+    pthread_mutex_lock(&c->mutex);
+    c->watch = fn;
+    c->watch_arg = arg;
+    pthread_mutex_unlock(&c->mutex);
+}
+
+void crash_io_image(struct crash_io *c, uint64_t seed, const char *image)
+{
+    (void)crash_disk_image(c->disk, seed, image); /* counted by who cuts */
 }
 
 bool crash_io_is_off(struct crash_io *c)

@@ -34,6 +34,14 @@ void crash_io_cut(struct crash_io *c, uint64_t seed, const char *image);
  * `image` is copied. */
 void crash_io_arm(struct crash_io *c, uint64_t n, uint64_t seed, const char *image);
 
+/* Just before each later call that changes or syncs anything, calls fn(arg): whatever images it
+ * makes then are of that moment, since nothing else goes on. It runs under any lock of the code
+ * under test, so it must not use that. */
+void crash_io_watch(struct crash_io *c, void (*fn)(void *arg), void *arg);
+
+/* An image of this moment, without a cut. Only inside a watch. */
+void crash_io_image(struct crash_io *c, uint64_t seed, const char *image);
+
 /* Whether the power was cut. */
 bool crash_io_is_off(struct crash_io *c);
 

@@ -13,4 +13,8 @@ void tmpdir_remove(char *path);
 /* `folder`/`name`, to be freed. */
 char *tmpdir_path(const char *folder, const char *name);
 
+/* From now on they are made in memory, where the system has a file system for that: for tests that
+ * sync thousands of times, and whose power cuts are a model. */
+void tmpdir_use_memory(void);
+
 #endif
