@@ -131,6 +131,9 @@ static int open_store(struct broker *b, uint16_t port, struct err *e)
                                 .flush_bytes = cfg->flush_bytes,
                                 .populate_window_bytes = cfg->populate_window_bytes,
                                 .mapped_budget_bytes = cfg->mapped_budget_bytes,
+                                .index_slots = (uint32_t)cfg->index_slots,
+                                .index_items = (uint32_t)cfg->index_items,
+                                .without_index = !cfg->index_enabled,
                                 .on_arrival = on_arrival,
                                 .arrival_arg = b};
     (void)snprintf(host, sizeof host, strchr(cfg->broker_ip, ':') ? "[%s]:%u" : "%s:%u",

@@ -86,6 +86,13 @@ static const struct option options[] = {
     CHOICE("flushDiskType", flush_disk_type, "ASYNC_FLUSH SYNC_FLUSH", "ASYNC_FLUSH",
            "When a send is answered: once stored in memory that survives the process, or once on "
            "disk."),
+    BOOL("messageIndexEnable", index_enabled, "true",
+         "Whether messages are indexed by key, to be found again. Turned on again, it catches up."),
+    NUMBER("maxHashSlotNum", index_slots, 1, 500000000, 0, "5000000",
+           "Slots of one file of the index. Files of other sizes are replaced by new ones, built "
+           "from the log."),
+    NUMBER("maxIndexNum", index_items, 16, 1000000000, 0, "20000000",
+           "Keys that one file of the index takes."),
     NUMBER("populateWindow", populate_window_bytes, 0, 1073741824, 4096, "67108864",
            "Most bytes of the commit log made ready ahead of the writer: under load."),
     NUMBER("mappedMemoryBudget", mapped_budget_bytes, 0, INT64_MAX, 0, "0",

@@ -37,6 +37,9 @@ struct config {
     uint64_t populate_window_bytes;       /* populateWindow */
     uint64_t mapped_budget_bytes;         /* mappedMemoryBudget; 0: no limit */
     uint64_t save_interval_ms;            /* flushConsumerOffsetInterval */
+    bool index_enabled;                   /* messageIndexEnable */
+    uint64_t index_slots;                 /* maxHashSlotNum */
+    uint64_t index_items;                 /* maxIndexNum */
     bool auto_create_topics;              /* autoCreateTopicEnable */
     bool auto_create_groups;              /* autoCreateSubscriptionGroup */
     uint64_t default_queues;              /* defaultTopicQueueNums */

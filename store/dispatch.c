@@ -262,6 +262,8 @@ int dispatcher_step(void *arg)
         n += n_handed > 0 ? n_handed : 1;
     }
     tell_waiters(d, rc, &e);
+    if (n > 0 && d->follower)
+        worker_wake(d->follower);
     if (rc < 0)
         return RETRY_MS;
     return is_busy(d, n) ? WORKER_NAP : WORKER_WHEN_WOKEN;

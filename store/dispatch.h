@@ -16,6 +16,7 @@ struct dispatcher {
     struct consume_queues *queues;
     void (*on_arrival)(void *arg, const struct store_arrival *a); /* may be NULL */
     void *arrival_arg;
+    struct worker *follower; /* woken when `dispatched` moved; may be NULL */
     /* dispatcher only */
     struct mapped_file *file;   /* read from; pinned; may be NULL */
     struct consume_queue *last; /* of the record before; a reference; may be NULL */

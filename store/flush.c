@@ -194,13 +194,28 @@ static void drop_behind(struct flusher *fl)
     }
 }
 
+/* What the index says of itself, which need not be in step with the queues. */
+static void take_index_mark(struct flusher *fl, struct store_checkpoint *cp)
+{
+    if (!fl->indexer)
+        return;
+    struct key_index_mark mark = indexer_mark(fl->indexer);
+    cp->index_off = mark.log_off;
+    cp->index_name = mark.name;
+    cp->n_index_next = mark.n_next;
+    if (mark.name != 0)
+        cp->index_ms = mark.end_ms;
+}
+
 /* Writes what is known now; queues_off is a record's start, which `flushed` need not be. */
 static int write_checkpoint(struct flusher *fl, struct err *e)
 {
     uint64_t flushed = atomic_load_explicit(&fl->flushed, memory_order_acquire);
-    if (fl->queues_off > flushed || (uint64_t)fl->cp.queue_off == fl->queues_off)
-        return 0;
     struct store_checkpoint cp = fl->cp;
+    take_index_mark(fl, &cp);
+    bool is_same = (uint64_t)cp.queue_off == fl->queues_off && cp.index_off == fl->cp.index_off;
+    if (fl->queues_off > flushed || is_same)
+        return 0;
     cp.n_queues = cp.n_entries = 0; /* known at the end only */
     cp.log_ms = cp.queue_ms = fl->queues_ms;
     cp.queue_off = (int64_t)fl->queues_off;

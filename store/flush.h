@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "store/dispatch.h"
+#include "store/indexer.h"
 #include "store/worker.h"
 
 struct flusher {
@@ -16,6 +17,7 @@ struct flusher {
     struct commit_log *log;
     struct consume_queues *queues;
     struct dispatcher *dispatcher;
+    struct indexer *indexer; /* tells how far the index is on disk; may be NULL */
     uint64_t interval_ns;
     uint64_t limit_bytes; /* unflushed: from here on it is flushed before its time */
     /* flusher only (the opener and closer when it does not run) */

@@ -169,7 +169,30 @@ static int init_parts(struct store *s, const struct store_options *opt, struct e
     if (s->log.is_written)
         group_commit_init(&s->commit, &s->log, &s->dispatcher.worker, &s->flusher.flushed,
                           (int64_t)opt->flush_bytes);
-    return flusher_init(&s->flusher, opt, s->io, &s->log, &s->queues, &s->dispatcher, e);
+    rc = indexer_init(&s->indexer, opt, s->io, &s->log, &s->dispatcher.dispatched, e);
+    if (rc == 0)
+        rc = flusher_init(&s->flusher, opt, s->io, &s->log, &s->queues, &s->dispatcher, e);
+    if (rc < 0)
+        return rc;
+    s->dispatcher.follower = &s->indexer.worker;
+    s->flusher.indexer = &s->indexer;
+    return 0;
+}
+
+/* Looks at the index; what it lacks the indexer adds while the store is in use. */
+static int begin_index(struct store *s, const struct store_checkpoint *cp, uint64_t tail,
+                       struct err *e)
+{
+    struct key_index_start start = {.was_clean = s->report.was_clean,
+                                    .mark = {.log_off = cp->index_off,
+                                             .name = cp->index_name,
+                                             .n_next = cp->n_index_next,
+                                             .end_ms = cp->index_ms},
+                                    .index_ms = cp->index_ms,
+                                    .tail = tail};
+    uint64_t end;
+    mapped_files_bounds(&s->log.files, &start.first_off, &end);
+    return indexer_begin(&s->indexer, &start, e);
 }
 
 static int recover(struct store *s, struct err *e)
@@ -191,6 +214,9 @@ static int recover(struct store *s, struct err *e)
     if (rc < 0)
         return rc;
     dispatcher_begin(&s->dispatcher, rec.tail, rec.last_ms);
+    rc = begin_index(s, &cp, rec.tail, e);
+    if (rc < 0)
+        return rc;
     flusher_begin(&s->flusher, rec.synced, &cp);
     s->report.elapsed_ms = (s->io->mono_ns(s->io) - began_ns) / 1000000;
     return 0;
@@ -203,6 +229,8 @@ static int start(struct store *s, struct err *e)
         rc = worker_start(&s->dispatcher.worker, "store-dispatch", e);
     if (rc == 0 && s->log.is_written)
         rc = group_commit_start(&s->commit, e);
+    if (rc == 0)
+        rc = worker_start(&s->indexer.worker, "store-index", e);
     if (rc == 0)
         rc = worker_start(&s->flusher.worker, "store-flush", e);
     if (rc == 0)
@@ -219,6 +247,8 @@ static int dismantle(struct store *s, struct err *e)
         group_commit_stop(&s->commit);
     if (s->has_dispatcher)
         dispatcher_stop(&s->dispatcher);
+    if (s->indexer.log)
+        indexer_stop(&s->indexer);
     if (s->flusher.io)
         worker_stop(&s->flusher.worker);
     if (s->log.active) {
@@ -230,6 +260,7 @@ static int dismantle(struct store *s, struct err *e)
         worker_stop(&s->reclaimer.worker);
     group_commit_fini(&s->commit);
     flusher_fini(&s->flusher);
+    indexer_fini(&s->indexer);
     if (s->has_dispatcher)
         dispatcher_fini(&s->dispatcher);
     commit_log_fini(&s->log);
@@ -451,6 +482,7 @@ void store_stats(struct store *s, struct store_stats *ret)
     st.checkpoint = atomic_load_explicit(&fl->checkpoint, memory_order_acquire);
     st.flushed = atomic_load_explicit(&fl->flushed, memory_order_acquire);
     st.dispatched = atomic_load_explicit(&s->dispatcher.dispatched, memory_order_acquire);
+    st.indexed = atomic_load_explicit(&s->indexer.indexed, memory_order_acquire);
     log_stats(s, &st);
     mapped_files_bounds(&s->log.files, &st.log_min, &st.allocated);
     mapped_files_usage(&s->log.files, &u);
@@ -468,5 +500,7 @@ void store_stats(struct store *s, struct store_stats *ret)
     st.n_unmapped = atomic_load_explicit(&s->reclaimer.n_unmapped, memory_order_relaxed);
     st.n_damaged = atomic_load_explicit(&s->n_damaged, memory_order_relaxed) +
                    atomic_load_explicit(&s->dispatcher.n_damaged, memory_order_relaxed);
+    st.n_index_dropped = atomic_load_explicit(&s->indexer.n_dropped, memory_order_relaxed);
+    st.index_failed = atomic_load_explicit(&s->indexer.is_failed, memory_order_acquire);
     *ret = st;
 }

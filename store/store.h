@@ -114,6 +114,9 @@ struct store_options {
     uint64_t flush_bytes;           /* unflushed: flushed before the interval; 8 times: wait */
     uint64_t populate_window_bytes; /* populated ahead of the writer at most, 64 MiB */
     uint64_t mapped_budget_bytes;   /* cold commit-log files beyond it are unmapped; 0: no limit */
+    uint32_t index_slots;           /* maxHashSlotNum, 5,000,000 */
+    uint32_t index_items;           /* maxIndexNum, 20,000,000 */
+    bool without_index;             /* messageIndexEnable=false: no key is found later */
     struct store_host host;         /* store host of new records; zero: 127.0.0.1:0 */
     /* Topics with RocketMQ's batch queues, beside those of which it has some on disk: such queues
      * are left alone. NULL at the end; may be NULL. */
@@ -311,6 +314,7 @@ int store_drop_topic(struct store *s, struct span topic, uint64_t *ret_below_log
 struct store_stats {
     uint64_t log_min, checkpoint, flushed, published, reserved, populated, allocated;
     uint64_t dispatched; /* consume queues hold every record below it */
+    uint64_t indexed;    /* the key index holds every record below it; 0 without one */
     uint64_t n_files, n_mapped_files, mapped_bytes;
     uint64_t n_queues;
     uint64_t n_pins; /* held now */
@@ -324,6 +328,8 @@ struct store_stats {
     uint64_t n_append_waits;      /* appends that waited for room or for the disk: stalls */
     uint64_t n_damaged;           /* records refused when read */
     uint64_t n_bad_files;         /* files with a read fault answered by a zero page (I4) */
+    uint64_t n_index_dropped;     /* damaged files of the key index that were removed */
+    bool index_failed;            /* the key index cannot be written until reopened */
     bool failed;                  /* a sync failed: no append until reopened */
 };
 
@@ -407,6 +413,55 @@ struct store_walk_bounds {
 
 void store_walk_bounds(const struct store_walk *w, struct store_walk_bounds *ret);
 
+/* ---- finding messages: read-only, in a store that is open, live or cold ---- */
+
+struct store_find;
+
+/* `root` is a store's folder; `index_slots` its maxHashSlotNum, 0: the default. Everything is read
+ * with pread, a few pages for each record. ERR_NOTFOUND; ERR_UNSUPPORTED: it is no store. */
+int store_find_open(struct store_find **ret_find, const char *root, uint32_t index_slots,
+                    struct io *io, struct err *e) MUST_CHECK;
+
+void store_find_close(struct store_find *f); /* NULL is fine */
+
+enum store_find_by {
+    STORE_FIND_BY_KEY,        /* a word of KEYS */
+    STORE_FIND_BY_UNIQUE_KEY, /* UNIQ_KEY: the client's message id */
+};
+
+struct store_query {
+    struct span topic;
+    enum store_find_by by;
+    struct span key;
+    uint64_t begin_ms, end_ms; /* store times, both inclusive; end_ms 0: no end */
+    uint64_t below_log_off;    /* only records before it, to go on from; 0: all */
+    uint64_t max_items;        /* items of the index looked at; 0: a million */
+};
+
+enum store_query_end {
+    STORE_QUERY_ALL,     /* there is no more */
+    STORE_QUERY_STOPPED, /* the function said so */
+    STORE_QUERY_LIMIT,   /* max_items were looked at */
+};
+
+/* A record that was found: spans are valid during the call. Non-zero stops. */
+typedef int (*store_found_fn)(void *arg, const struct store_walk_item *item);
+
+/* Finds the records that have a key, newest first. The index only proposes: topic, key, time and
+ * lengths are checked in the record itself, so two keys of the same hash are never mixed up;
+ * whether the body is whole is in item->body_ok. A record is found once it is indexed, which
+ * follows its storing (struct store_stats). Thread: one at a time. */
+int store_query(struct store_find *f, const struct store_query *q, store_found_fn fn, void *arg,
+                enum store_query_end *ret_end, struct err *e) MUST_CHECK;
+
+/* The record at a position. ERR_NOTFOUND: none is there. Thread: as above. */
+int store_find_at(struct store_find *f, uint64_t log_off, struct store_walk_item *ret,
+                  struct err *e) MUST_CHECK;
+
+/* RocketMQ's message id made of where a message is: store host and position in hex. False when
+ * `text` is none. */
+bool store_parse_id(struct span text, struct store_host *ret_host, uint64_t *ret_log_off);
+
 enum { STORE_QUEUE_ENTRY_BYTES = 20, STORE_CHECKPOINT_BYTES = 4096 };
 
 /* One 20-byte consume-queue entry (rocketmq-store 3.1). */
@@ -471,6 +526,9 @@ struct store_checkpoint {
     /* Sluice's own, of a clean stop: consume queues that had entries, and the sum of their ends;
      * both 0: nothing is known of them */
     uint64_t n_queues, n_entries;
+    /* ours: the key index is on disk for the log below index_off, when its last file was
+     * index_name and n_index_next the number of its next item; index_off 0: nothing is known */
+    uint64_t index_off, index_name, n_index_next;
 };
 
 /* ERR_CORRUPT when it is shorter than the six fields. */

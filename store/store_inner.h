@@ -8,6 +8,7 @@
 #include "store/dispatch.h"
 #include "store/flush.h"
 #include "store/group_commit.h"
+#include "store/indexer.h"
 #include "store/reclaimer.h"
 #include "store/store.h"
 
@@ -21,6 +22,7 @@ struct store {
     struct commit_log log;
     struct consume_queues queues;
     struct dispatcher dispatcher;
+    struct indexer indexer;
     struct flusher flusher;
     struct group_commit commit;         /* sync flush only */
     bool has_reclaimer, has_dispatcher; /* these were initialised */

@@ -12,7 +12,10 @@ void worker_init(struct worker *w, worker_step_fn step, void *arg)
     lock_cond_init(&w->cond);
 }
 
-enum { NAP_NS = 200000 }; /* and the kernel's slack of 50 us */
+enum {
+    NAP_NS = 200000, /* and the kernel's slack of 50 us */
+    REST_MS = 5,
+};
 
 static void nap(void)
 {
@@ -35,7 +38,9 @@ static bool rest(struct worker *w, int delay_ms)
     if (delay_ms == WORKER_NAP)
         nap(); /* not marked asleep, and too short for a stop to end it */
     lock_take(&w->lock);
-    if (!w->stopping && delay_ms != WORKER_AT_ONCE && delay_ms != WORKER_NAP)
+    if (!w->stopping && delay_ms == WORKER_REST)
+        lock_wait(&w->lock, &w->cond, REST_MS); /* not marked asleep either; a stop ends it */
+    else if (!w->stopping && delay_ms != WORKER_AT_ONCE && delay_ms != WORKER_NAP)
         sleep_for(w, delay_ms);
     bool go_on = !w->stopping;
     lock_drop(&w->lock);

@@ -14,7 +14,8 @@
 enum {
     WORKER_AT_ONCE = 0,
     WORKER_WHEN_WOKEN = -1,
-    WORKER_NAP = -2, /* in some 250 us; wakes until then cost the waker no system call */
+    WORKER_NAP = -2,  /* in some 250 us; wakes until then cost the waker no system call */
+    WORKER_REST = -3, /* the same in some 5 ms */
 };
 
 /* One piece of work; returns the milliseconds until the next is due unless woken before. */

@@ -4,6 +4,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <jansson.h>
 #include <openssl/evp.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -173,19 +174,24 @@ END_TEST
 
 /* ---- opening ---- */
 
-/* What RocketMQ has after opening; of the store it would have cut, what it has of the whole one. */
-static json_t *load_queues(const char *name)
+static json_t *load_state(const char *name)
 {
     char *path = NULL;
-    const char *whole = strcmp(name, "flipped-last") == 0 ? "mixed" : name;
-    ck_assert_int_gt(asprintf(&path, "%s/%s.state.json", folder, whole), 0);
+    ck_assert_int_gt(asprintf(&path, "%s/%s.state.json", folder, name), 0);
     json_error_t error;
     json_t *state = json_load_file(path, JSON_ALLOW_NUL, &error);
     ck_assert_msg(state != NULL, "%s", error.text);
+    free(path);
+    return state;
+}
+
+/* What RocketMQ has after opening; of the store it would have cut, what it has of the whole one. */
+static json_t *load_queues(const char *name)
+{
+    json_t *state = load_state(strcmp(name, "flipped-last") == 0 ? "mixed" : name);
     json_t *queues = json_object_get(json_object_get(state, "afterOpen"), "consumeQueues");
     json_incref(queues);
     json_decref(state);
-    free(path);
     return queues;
 }
 
@@ -222,9 +228,20 @@ struct opened {
     struct store *store;
 };
 
+static uint32_t n_slots(const struct fixture *fixture)
+{
+    return strcmp(fixture->name, "index") == 0 ? 100 : 1000;
+}
+
 static void open_store(struct opened *o)
 {
-    struct store_options opt = {.root = o->root, .file_bytes = 262144, .queue_file_bytes = 2000};
+    struct store_options opt = {.root = o->root,
+                                .file_bytes = 262144,
+                                .queue_file_bytes = 2000,
+                                .index_slots = n_slots(o->fixture),
+                                .index_items = 4 * n_slots(o->fixture)};
+    if (strcmp(o->fixture->name, "index") != 0)
+        opt.index_items *= 2;
     struct err e;
     int rc = store_open(&o->store, &opt, io_posix(), &e);
     ck_assert_msg(rc == 0, "%s", e.msg);
@@ -354,6 +371,93 @@ START_TEST(a_message_appended_stays_with_all_that_was_there)
 }
 END_TEST
 
+/* ---- looking up ---- */
+
+static void await_index(const struct opened *o)
+{
+    struct store_stats st;
+    do {
+        (void)sched_yield(); /* the indexer gets there; the test's own limit is the timeout */
+        store_stats(o->store, &st);
+        ck_assert(!st.index_failed);
+    } while (st.indexed < st.published);
+}
+
+static int add_offset(void *arg, const struct store_walk_item *item)
+{
+    return json_array_append_new(arg, json_integer((json_int_t)item->log_off));
+}
+
+/* The positions of the records with a key, of either kind, ascending. */
+static json_t *find_offsets(struct store_find *find, const json_t *lookup)
+{
+    struct store_query q = {
+        .topic = span_str(json_string_value(json_object_get(lookup, "topic"))),
+        .key = span_str(json_string_value(json_object_get(lookup, "key"))),
+    };
+    struct err e;
+    enum store_query_end end;
+    json_t *found = json_array(), *ascending = json_array();
+    ck_assert_int_eq(store_query(find, &q, add_offset, found, &end, &e), 0);
+    q.by = STORE_FIND_BY_UNIQUE_KEY;
+    ck_assert_int_eq(store_query(find, &q, add_offset, found, &end, &e), 0);
+    for (size_t i = json_array_size(found); i-- > 0;)
+        (void)json_array_append(ascending, json_array_get(found, i));
+    json_decref(found);
+    return ascending;
+}
+
+/* All that really carry the key, also where RocketMQ's own index has lost them. */
+static void check_lookup(struct store_find *find, const json_t *lookup)
+{
+    json_t *expected = json_object_get(lookup, "withThisKey");
+    json_t *found = find_offsets(find, lookup);
+    if (!json_equal(expected, found)) {
+        char *a = json_dumps(lookup, JSON_SORT_KEYS), *b = json_dumps(found, 0);
+        ck_abort_msg("expected %s\n   found %s", a, b);
+    }
+    json_decref(found);
+}
+
+/* RocketMQ indexes no rolled-back half, so nothing finds this one. */
+static bool is_rolled_back(const struct opened *o, const json_t *lookup)
+{
+    return strcmp(o->fixture->name, "store-lib") == 0 &&
+           strcmp(json_string_value(json_object_get(lookup, "key")), "k4") == 0;
+}
+
+START_TEST(every_key_that_rocketmq_lists_is_found)
+{
+    struct opened o = open_copy(&fixtures[_i]);
+    json_t *state = load_state(o.fixture->name), *lookup;
+    struct store_find *find;
+    struct err e;
+    size_t i;
+    await_index(&o);
+    ck_assert_int_eq(store_find_open(&find, o.root, n_slots(o.fixture), io_posix(), &e), 0);
+    json_array_foreach(json_object_get(state, "indexLookups"), i, lookup)
+    {
+        if (!is_rolled_back(&o, lookup))
+            check_lookup(find, lookup);
+    }
+    ck_assert_uint_gt(i, 0);
+    store_find_close(find);
+    json_decref(state);
+    drop_copy(&o);
+}
+END_TEST
+
+START_TEST(an_index_that_rocketmq_wrote_is_kept)
+{
+    struct store_stats st;
+    struct opened o = open_copy(&fixtures[_i]);
+    await_index(&o);
+    store_stats(o.store, &st);
+    ck_assert_uint_eq(st.n_index_dropped, 0);
+    drop_copy(&o);
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
     if (argc < 2 || access(argv[1], R_OK) < 0)
@@ -368,6 +472,10 @@ int main(int argc, char **argv)
     tcase_add_loop_test(tc, every_undamaged_record_is_read_through_its_queue, 0,
                         (int)(sizeof fixtures / sizeof fixtures[0]));
     tcase_add_loop_test(tc, a_message_appended_stays_with_all_that_was_there, 0,
+                        (int)(sizeof fixtures / sizeof fixtures[0]));
+    tcase_add_loop_test(tc, every_key_that_rocketmq_lists_is_found, 0,
+                        (int)(sizeof fixtures / sizeof fixtures[0]));
+    tcase_add_loop_test(tc, an_index_that_rocketmq_wrote_is_kept, 0,
                         (int)(sizeof fixtures / sizeof fixtures[0]));
     suite_add_tcase(suite, tc);
     return suite_run(suite);

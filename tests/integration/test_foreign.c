@@ -51,7 +51,8 @@ START_TEST(what_rocketmq_left_to_do_is_counted)
     unpack(dir, fixtures[_i].name);
     char *root = tmpdir_path(dir, fixtures[_i].name);
     char *config = tmpdir_path(root, "config");
-    struct store_options opt = {.root = root, .file_bytes = 262144, .queue_file_bytes = 2000};
+    struct store_options opt = {
+        .root = root, .file_bytes = 262144, .queue_file_bytes = 2000, .without_index = true};
     struct store *store = NULL;
     struct err e;
     ck_assert_msg(store_open(&store, &opt, io_posix(), &e) == 0, "%s", e.msg);

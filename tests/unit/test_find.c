@@ -1,0 +1,312 @@
+/* Finding messages in a store by key, by unique key and by id. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/lib/store_fixture.h"
+#include "tests/lib/suite.h"
+#include "tests/lib/tmpdir.h"
+
+enum { SLOTS = 100, ITEMS = 400, MAX_FOUND = 64 };
+
+static struct store_fixture f;
+static uint64_t found[MAX_FOUND];
+static size_t n_found, max_found;
+
+static void set_up(void)
+{
+    store_fixture_init(&f);
+    f.opt.index_slots = SLOTS;
+    f.opt.index_items = ITEMS;
+    store_fixture_open(&f);
+    max_found = MAX_FOUND;
+}
+
+static void tear_down(void)
+{
+    store_fixture_fini(&f);
+}
+
+static struct store_appended append(const char *topic, const char *properties)
+{
+    struct span body = span_str("body");
+    const struct store_message m = {.topic = span_str(topic),
+                                    .born_host = {.addr_len = 4},
+                                    .properties = span_str(properties),
+                                    .body = &body,
+                                    .n_body = 1};
+    struct store_appended at;
+    struct err e = {0};
+    int rc = store_append(f.store, &m, &at, &e);
+    ck_assert_msg(rc == 0, "%s", e.msg);
+    return at;
+}
+
+/* Waits until all that is published is indexed. */
+static void await(void)
+{
+    struct store_stats st;
+    do {
+        (void)sched_yield(); /* the indexer gets there; the test's own limit is the timeout */
+        store_stats(f.store, &st);
+    } while (st.indexed < st.published);
+}
+
+static int take(void *arg, const struct store_walk_item *item)
+{
+    (void)arg;
+    ck_assert(item->body_ok);
+    found[n_found++] = item->log_off;
+    return n_found == max_found;
+}
+
+static size_t look_up(struct store_query q)
+{
+    struct store_find *find;
+    struct err e;
+    enum store_query_end end;
+    n_found = 0;
+    ck_assert_int_eq(store_find_open(&find, f.root, SLOTS, f.io, &e), 0);
+    ck_assert_int_eq(store_query(find, &q, take, /* arg = */ NULL, &end, &e), 0);
+    ck_assert_int_eq(end, n_found == max_found ? STORE_QUERY_STOPPED : STORE_QUERY_ALL);
+    store_find_close(find);
+    return n_found;
+}
+
+static size_t by_key(const char *topic, const char *key)
+{
+    return look_up((struct store_query){.topic = span_str(topic), .key = span_str(key)});
+}
+
+START_TEST(a_message_is_found_by_each_of_its_keys_and_its_unique_key)
+{
+    struct store_appended at = append("T", "KEYS\001a b\002UNIQ_KEY\001u\002");
+    await();
+    ck_assert_uint_eq(by_key("T", "a"), 1);
+    ck_assert_uint_eq(found[0], at.log_off);
+    ck_assert_uint_eq(by_key("T", "b"), 1);
+    ck_assert_uint_eq(by_key("T", "u"), 0);
+    struct store_query q = {
+        .topic = span_str("T"), .key = span_str("u"), .by = STORE_FIND_BY_UNIQUE_KEY};
+    ck_assert_uint_eq(look_up(q), 1);
+    q.key = span_str("a");
+    ck_assert_uint_eq(look_up(q), 0);
+}
+END_TEST
+
+START_TEST(keys_and_topics_of_the_same_hash_are_told_apart)
+{
+    struct store_appended at = append("T", "KEYS\001Aa\002");
+    (void)append("T", "KEYS\001BB\002");
+    (void)append("TAa", "KEYS\001k\002");
+    (void)append("TBB", "KEYS\001k\002");
+    await();
+    ck_assert_uint_eq(by_key("T", "Aa"), 1);
+    ck_assert_uint_eq(found[0], at.log_off);
+    ck_assert_uint_eq(by_key("TBB", "k"), 1);
+}
+END_TEST
+
+START_TEST(the_newest_come_first_and_a_look_up_can_go_on)
+{
+    struct store_appended at[10];
+    for (int i = 0; i < 10; i++)
+        at[i] = append("T", "KEYS\001k\002");
+    await();
+    max_found = 4;
+    ck_assert_uint_eq(by_key("T", "k"), 4);
+    ck_assert_uint_eq(found[0], at[9].log_off);
+    ck_assert_uint_eq(found[3], at[6].log_off);
+    struct store_query q = {
+        .topic = span_str("T"), .key = span_str("k"), .below_log_off = found[3]};
+    ck_assert_uint_eq(look_up(q), 4);
+    ck_assert_uint_eq(found[0], at[5].log_off);
+}
+END_TEST
+
+START_TEST(times_are_kept_to_the_millisecond)
+{
+    struct store_appended at = append("T", "KEYS\001k\002");
+    await();
+    struct store_query q = {.topic = span_str("T"), .key = span_str("k")};
+    q.begin_ms = q.end_ms = at.store_ms;
+    ck_assert_uint_eq(look_up(q), 1);
+    q.begin_ms = q.end_ms = at.store_ms + 1;
+    ck_assert_uint_eq(look_up(q), 0);
+    q.begin_ms = q.end_ms = at.store_ms - 1;
+    ck_assert_uint_eq(look_up(q), 0);
+}
+END_TEST
+
+START_TEST(a_message_is_found_by_its_position)
+{
+    struct store_find *find;
+    struct store_walk_item item;
+    struct err e;
+    (void)append("T", "KEYS\001a\002");
+    struct store_appended at = append("T", "KEYS\001b\002");
+    ck_assert_int_eq(store_find_open(&find, f.root, SLOTS, f.io, &e), 0);
+    ck_assert_int_eq(store_find_at(find, at.log_off, &item, &e), 0);
+    ck_assert_uint_eq(item.rec.queue_off, 1);
+    ck_assert_int_eq(store_find_at(find, at.log_off + 1, &item, &e), ERR_NOTFOUND);
+    ck_assert_int_eq(store_find_at(find, UINT64_MAX, &item, &e), ERR_NOTFOUND);
+    store_find_close(find);
+}
+END_TEST
+
+START_TEST(an_id_tells_a_host_and_a_position)
+{
+    struct store_host host;
+    uint64_t log_off;
+    ck_assert(store_parse_id(span_str("7F00000100002AB30000000000164f61"), &host, &log_off));
+    ck_assert_uint_eq(host.addr_len, 4);
+    ck_assert_uint_eq(host.addr[0], 127);
+    ck_assert_uint_eq(host.port, 10931);
+    ck_assert_uint_eq(log_off, 1462113);
+    ck_assert(!store_parse_id(span_str("7F00000100002AB30000000000164f6"), &host, &log_off));
+    ck_assert(!store_parse_id(span_str("7F00000100002AB30000000000164f6g"), &host, &log_off));
+    ck_assert(!store_parse_id(span_str("7F00000100002AB3ffffffffffffffff"), &host, &log_off));
+    ck_assert(store_parse_id(span_str("0000000000000000000000000000000100002AB30000000000000007"),
+                             &host, &log_off));
+    ck_assert_uint_eq(host.addr_len, 16);
+}
+END_TEST
+
+/* ---- over stops ---- */
+
+static void append_many(int n)
+{
+    for (int i = 0; i < n; i++)
+        (void)append("T", "KEYS\001k other\002");
+    await();
+}
+
+static size_t count(void)
+{
+    max_found = MAX_FOUND;
+    return by_key("T", "k");
+}
+
+static void remove_index(void)
+{
+    tmpdir_remove(tmpdir_path(f.root, "index"));
+}
+
+START_TEST(the_index_outlives_a_clean_stop)
+{
+    append_many(20);
+    store_fixture_close(&f);
+    ck_assert_uint_eq(count(), 20); /* cold */
+    store_fixture_open(&f);
+    append_many(20);
+    ck_assert_uint_eq(count(), 40);
+}
+END_TEST
+
+START_TEST(a_lost_index_is_built_again)
+{
+    append_many(30);
+    store_fixture_close(&f);
+    remove_index();
+    ck_assert_uint_eq(count(), 0);
+    store_fixture_open(&f);
+    await();
+    ck_assert_uint_eq(count(), 30);
+}
+END_TEST
+
+START_TEST(an_index_that_was_off_catches_up)
+{
+    append_many(10);
+    store_fixture_close(&f);
+    f.opt.without_index = true;
+    store_fixture_open(&f);
+    for (int i = 0; i < 10; i++)
+        (void)append("T", "KEYS\001k\002");
+    store_fixture_close(&f);
+    ck_assert_uint_eq(count(), 10);
+    f.opt.without_index = false;
+    store_fixture_open(&f);
+    await();
+    ck_assert_uint_eq(count(), 20);
+}
+END_TEST
+
+START_TEST(a_kill_leaves_the_index_whole)
+{
+    append_many(30);
+    store_fixture_kill(&f);
+    store_fixture_open(&f);
+    await();
+    ck_assert_uint_eq(count(), 30);
+    append_many(5);
+    ck_assert_uint_eq(count(), 35);
+}
+END_TEST
+
+START_TEST(other_sizes_have_the_index_built_again)
+{
+    struct store_stats st;
+    append_many(30);
+    store_fixture_close(&f);
+    f.opt.index_items = ITEMS * 2;
+    store_fixture_open(&f);
+    await();
+    store_stats(f.store, &st);
+    ck_assert_uint_eq(st.n_index_dropped, 1);
+    ck_assert_uint_eq(count(), 30);
+}
+END_TEST
+
+START_TEST(a_store_without_keys_gets_no_index)
+{
+    struct store_stats st;
+    (void)store_fixture_append(&f, "T", 0, "no keys");
+    await();
+    store_fixture_close(&f);
+    char *folder = tmpdir_path(f.root, "index");
+    ck_assert_int_ne(access(folder, F_OK), 0);
+    free(folder);
+    store_fixture_open(&f);
+    await();
+    store_stats(f.store, &st);
+    ck_assert(!st.index_failed);
+}
+END_TEST
+
+static TCase *finding_case(void)
+{
+    TCase *tc = tcase_create("finding");
+    tcase_add_checked_fixture(tc, set_up, tear_down);
+    tcase_add_test(tc, a_message_is_found_by_each_of_its_keys_and_its_unique_key);
+    tcase_add_test(tc, keys_and_topics_of_the_same_hash_are_told_apart);
+    tcase_add_test(tc, the_newest_come_first_and_a_look_up_can_go_on);
+    tcase_add_test(tc, times_are_kept_to_the_millisecond);
+    tcase_add_test(tc, a_message_is_found_by_its_position);
+    tcase_add_test(tc, an_id_tells_a_host_and_a_position);
+    return tc;
+}
+
+static TCase *stops_case(void)
+{
+    TCase *tc = tcase_create("stops");
+    tcase_add_checked_fixture(tc, set_up, tear_down);
+    tcase_add_test(tc, the_index_outlives_a_clean_stop);
+    tcase_add_test(tc, a_lost_index_is_built_again);
+    tcase_add_test(tc, an_index_that_was_off_catches_up);
+    tcase_add_test(tc, a_kill_leaves_the_index_whole);
+    tcase_add_test(tc, other_sizes_have_the_index_built_again);
+    tcase_add_test(tc, a_store_without_keys_gets_no_index);
+    return tc;
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("find");
+    suite_add_tcase(suite, finding_case());
+    suite_add_tcase(suite, stops_case());
+    return suite_run(suite);
+}
