@@ -33,6 +33,7 @@ const struct rpc_method handler_methods[] = {
     UNARY(PROTO_SEEK_GROUP, h_admin_seek_group),
     UNARY(PROTO_GET_MEMORY, h_admin_get_memory),
     UNARY(PROTO_GET_STATS, h_admin_get_stats),
+    UNARY(PROTO_FIND_MESSAGES, h_admin_find_messages),
     {.path = PROTO_RECEIVE_MESSAGE,
      .kind = RPC_SERVER_STREAM,
      .on_request = h_receive,

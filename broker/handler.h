@@ -43,6 +43,7 @@ void h_admin_delete_group(void *ctx, struct rpc_call *call);
 void h_admin_seek_group(void *ctx, struct rpc_call *call);
 void h_admin_get_memory(void *ctx, struct rpc_call *call);
 void h_admin_get_stats(void *ctx, struct rpc_call *call);
+void h_admin_find_messages(void *ctx, struct rpc_call *call);
 
 /* Completes all open telemetry streams (stop). */
 void h_session_end_streams(struct broker *b);

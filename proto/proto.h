@@ -52,6 +52,7 @@
 #define PROTO_SEEK_GROUP PROTO_ADMIN "SeekGroup"
 #define PROTO_GET_MEMORY PROTO_ADMIN "GetMemory"
 #define PROTO_GET_STATS PROTO_ADMIN "GetStats"
+#define PROTO_FIND_MESSAGES PROTO_ADMIN "FindMessages"
 
 /* ---- whole messages, through protobuf-c ---- */
 

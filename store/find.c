@@ -11,6 +11,7 @@
 #include "store/format.h"
 #include "store/index_format.h"
 #include "store/index_search.h"
+#include "store/record.h"
 #include "store/store.h"
 
 enum {
@@ -69,6 +70,19 @@ int store_find_at(struct store_find *f, uint64_t log_off, struct store_walk_item
     return 0;
 }
 
+int store_item_decode(struct span record, struct store_walk_item *ret, struct err *e)
+{
+    struct store_walk_item item = {.kind = STORE_WALK_RECORD};
+    const char *why = "it is cut";
+    if (record_decode(record, RECORD_OFF_UNKNOWN, &item.rec, &why) != RECORD_OK)
+        return err_set(e, ERR_CORRUPT, "decode a record: %s", why);
+    item.log_off = item.rec.log_off;
+    item.len = item.rec.size;
+    item.body_ok = store_body_check(&item.rec, /* ret_crc = */ NULL);
+    *ret = item;
+    return 0;
+}
+
 static int hex_value(uint8_t c)
 {
     if (c >= '0' && c <= '9')
@@ -115,13 +129,19 @@ static bool has_key(const struct store_record *rec, const struct store_query *q)
 {
     struct index_keys keys = index_keys_of(rec);
     struct span key;
-    if (q->by == STORE_FIND_BY_UNIQUE_KEY)
+    if (q->by != STORE_FIND_BY_KEY)
         return span_equal(keys.unique, q->key);
     keys.unique.len = 0;
     while (index_keys_next(&keys, &key))
         if (span_equal(key, q->key))
             return true;
     return false;
+}
+
+static bool is_wanted(const struct lookup *l, const struct store_record *rec)
+{
+    bool is_of_topic = l->q->topic.len == 0 || span_equal(rec->topic, l->q->topic);
+    return is_of_topic && rec->store_ms >= l->q->begin_ms && rec->store_ms <= l->end_ms;
 }
 
 static int take(void *arg, uint64_t log_off, struct err *e)
@@ -131,11 +151,33 @@ static int take(void *arg, uint64_t log_off, struct err *e)
     int rc = store_walk_look(l->f->walk, log_off, &item, e);
     if (rc < 0)
         return rc;
-    if (item.kind != STORE_WALK_RECORD || !span_equal(item.rec.topic, l->q->topic) ||
-        item.rec.store_ms < l->q->begin_ms || item.rec.store_ms > l->end_ms ||
-        !has_key(&item.rec, l->q))
+    if (item.kind != STORE_WALK_RECORD || !is_wanted(l, &item.rec) || !has_key(&item.rec, l->q))
         return 0; /* of another key, deleted, or damaged */
     return l->fn(l->arg, &item) ? 1 : 0;
+}
+
+static bool is_same_host(const struct store_host *a, const struct store_host *b)
+{
+    return a->addr_len == b->addr_len && memcmp(a->addr, b->addr, a->addr_len) == 0 &&
+           a->port == b->port;
+}
+
+/* The record at the position that an id tells, when it was stored by the host that it tells. */
+static int take_by_id(struct lookup *l, bool *ret_found, struct err *e)
+{
+    struct store_host host;
+    uint64_t log_off;
+    struct store_walk_item item;
+    *ret_found = false;
+    if (!store_parse_id(l->q->key, &host, &log_off))
+        return 0;
+    int rc = store_walk_look(l->f->walk, log_off, &item, e);
+    if (rc < 0 || item.kind != STORE_WALK_RECORD || !is_same_host(&item.rec.store_host, &host) ||
+        !is_wanted(l, &item.rec))
+        return rc;
+    *ret_found = true;
+    (void)l->fn(l->arg, &item); /* there is no other, so it ends anyway */
+    return 0;
 }
 
 int store_query(struct store_find *f, const struct store_query *q, store_found_fn fn, void *arg,
@@ -153,10 +195,13 @@ int store_query(struct store_find *f, const struct store_query *q, store_found_f
         .below_log_off = q->below_log_off ? q->below_log_off : UINT64_MAX,
         .max_items = q->max_items ? q->max_items : ITEMS_MAX,
     };
-    if (q->topic.len == 0 || q->key.len == 0)
+    if (q->key.len == 0 || (q->topic.len == 0 && q->by != STORE_FIND_BY_ID))
         return err_set(e, ERR_INVAL, "find a message without a topic or a key");
-    enum index_search_end end;
-    int rc = index_search(&s, take, &l, &end, e);
+    enum index_search_end end = INDEX_SEARCH_ALL;
+    bool is_found = false;
+    int rc = q->by == STORE_FIND_BY_ID ? take_by_id(&l, &is_found, e) : 0;
+    if (rc == 0 && !is_found && q->topic.len > 0)
+        rc = index_search(&s, take, &l, &end, e);
     if (rc == 0)
         *ret_end = end == INDEX_SEARCH_ALL       ? STORE_QUERY_ALL
                    : end == INDEX_SEARCH_STOPPED ? STORE_QUERY_STOPPED

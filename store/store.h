@@ -427,10 +427,11 @@ void store_find_close(struct store_find *f); /* NULL is fine */
 enum store_find_by {
     STORE_FIND_BY_KEY,        /* a word of KEYS */
     STORE_FIND_BY_UNIQUE_KEY, /* UNIQ_KEY: the client's message id */
+    STORE_FIND_BY_ID,         /* of RocketMQ, see store_parse_id, or else a unique key */
 };
 
 struct store_query {
-    struct span topic;
+    struct span topic; /* may be empty by id: then only a position is looked at */
     enum store_find_by by;
     struct span key;
     uint64_t begin_ms, end_ms; /* store times, both inclusive; end_ms 0: no end */
@@ -457,6 +458,9 @@ int store_query(struct store_find *f, const struct store_query *q, store_found_f
 /* The record at a position. ERR_NOTFOUND: none is there. Thread: as above. */
 int store_find_at(struct store_find *f, uint64_t log_off, struct store_walk_item *ret,
                   struct err *e) MUST_CHECK;
+
+/* Takes a record's bytes apart that came from elsewhere. ERR_CORRUPT: they are no record. */
+int store_item_decode(struct span record, struct store_walk_item *ret, struct err *e) MUST_CHECK;
 
 /* RocketMQ's message id made of where a message is: store host and position in hex. False when
  * `text` is none. */

@@ -34,6 +34,7 @@ int cmd_bench(int argc, char **argv);
 int cmd_dump(int argc, char **argv);
 int cmd_group(int argc, char **argv);
 int cmd_mem(int argc, char **argv);
+int cmd_message(int argc, char **argv);
 int cmd_pub(int argc, char **argv);
 int cmd_sub(int argc, char **argv);
 int cmd_topic(int argc, char **argv);

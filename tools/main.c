@@ -10,6 +10,7 @@ static const struct command commands[] = {
     {"dump", "Show what is in the files of a store", cmd_dump},
     {"group", "Make, list, show and delete consumer groups", cmd_group},
     {"mem", "Tell what a broker or a store costs in memory", cmd_mem},
+    {"message", "Find messages by key or id", cmd_message},
     {"pub", "Publish messages", cmd_pub},
     {"sub", "Print and acknowledge messages", cmd_sub},
     {"topic", "Make, list, show and delete topics", cmd_topic},

@@ -1,11 +1,13 @@
 /* Finding messages in a store by key, by unique key and by id. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "store/key_index.h"
 #include "tests/lib/store_fixture.h"
 #include "tests/lib/suite.h"
 #include "tests/lib/tmpdir.h"
@@ -175,6 +177,117 @@ START_TEST(an_id_tells_a_host_and_a_position)
 }
 END_TEST
 
+static struct store_query by_id(const char *topic, const char *id)
+{
+    return (struct store_query){
+        .topic = span_str(topic), .key = span_str(id), .by = STORE_FIND_BY_ID};
+}
+
+START_TEST(an_id_is_a_position_or_a_unique_key)
+{
+    static const char unique[] = "7F000001000000000000000000000AA0"; /* looks like a position */
+    char id[64];
+    (void)append("T", "KEYS\001a\002");
+    struct store_appended at = append("T", "UNIQ_KEY\0017F000001000000000000000000000AA0\002");
+    await();
+    (void)snprintf(id, sizeof id, "7F00000100000000%016llX", (unsigned long long)at.log_off);
+    ck_assert_uint_eq(look_up(by_id("", id)), 1);
+    ck_assert_uint_eq(found[0], at.log_off);
+    ck_assert_uint_eq(look_up(by_id("Other", id)), 0);
+    ck_assert_uint_eq(look_up(by_id("", unique)), 0);
+    ck_assert_uint_eq(look_up(by_id("T", unique)), 1);
+    ck_assert_uint_eq(found[0], at.log_off);
+}
+END_TEST
+
+START_TEST(a_position_of_another_host_is_not_believed)
+{
+    struct store_appended at = append("T", "KEYS\001a\002");
+    char id[64];
+    (void)snprintf(id, sizeof id, "7F00000200000000%016llX", (unsigned long long)at.log_off);
+    ck_assert_uint_eq(look_up(by_id("", id)), 0);
+}
+END_TEST
+
+/* ---- what a look-up reads ---- */
+
+/* Bytes that this thread had the disk read. */
+static uint64_t bytes_read(void)
+{
+    char line[128];
+    unsigned long long n = 0;
+    FILE *in = fopen("/proc/thread-self/io", "r");
+    ck_assert_ptr_nonnull(in);
+    while (fgets(line, sizeof line, in))
+        (void)sscanf(line, "read_bytes: %llu", &n);
+    (void)fclose(in);
+    return n;
+}
+
+/* Out of the page cache. */
+static void evict(const char *name)
+{
+    char *path = tmpdir_path(f.root, name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(fdatasync(fd), 0);
+    ck_assert_int_eq(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+    ck_assert_int_eq(close(fd), 0);
+    free(path);
+}
+
+static void evict_all(void)
+{
+    char name[64];
+    uint64_t *names;
+    size_t n;
+    struct err e;
+    char *folder = tmpdir_path(f.root, "index");
+    ck_assert_int_eq(key_index_list(folder, &names, &n, &e), 0);
+    for (size_t i = 0; i < n; i++) {
+        (void)snprintf(name, sizeof name, "index/%017llu", (unsigned long long)names[i]);
+        evict(name);
+    }
+    evict("commitlog/00000000000000000000");
+    free(names);
+    free(folder);
+}
+
+/* A read-ahead of the kernel may be megabytes, of which a look-up needs pages. */
+START_TEST(a_cold_look_up_reads_pages_and_no_whole_files)
+{
+    char properties[64];
+    store_fixture_close(&f);
+    f.opt.index_slots = 50000;
+    f.opt.index_items = 100000; /* a file of 2.2 MB */
+    f.opt.file_bytes = 4 << 20;
+    tmpdir_remove(f.root);
+    f.root = tmpdir_make();
+    f.opt.root = f.root;
+    store_fixture_open(&f);
+    for (int i = 0; i < 20000; i++) {
+        (void)snprintf(properties, sizeof properties, "KEYS\001k%d\002", i);
+        (void)append("T", properties);
+    }
+    await();
+    store_fixture_close(&f);
+    evict_all();
+    struct store_find *find;
+    struct err e;
+    enum store_query_end end;
+    struct store_query q = {.topic = span_str("T"), .key = span_str("k10000")};
+    ck_assert_int_eq(store_find_open(&find, f.root, f.opt.index_slots, f.io, &e), 0);
+    uint64_t before = bytes_read();
+    n_found = 0;
+    ck_assert_int_eq(store_query(find, &q, take, /* arg = */ NULL, &end, &e), 0);
+    uint64_t n = bytes_read() - before;
+    store_find_close(find);
+    store_fixture_open(&f);
+    ck_assert_uint_eq(n_found, 1);
+    ck_assert_msg(n <= 128 * 1024, "read %llu bytes", (unsigned long long)n);
+}
+END_TEST
+
 /* ---- over stops ---- */
 
 static void append_many(int n)
@@ -287,6 +400,9 @@ static TCase *finding_case(void)
     tcase_add_test(tc, times_are_kept_to_the_millisecond);
     tcase_add_test(tc, a_message_is_found_by_its_position);
     tcase_add_test(tc, an_id_tells_a_host_and_a_position);
+    tcase_add_test(tc, an_id_is_a_position_or_a_unique_key);
+    tcase_add_test(tc, a_position_of_another_host_is_not_believed);
+    tcase_add_test(tc, a_cold_look_up_reads_pages_and_no_whole_files);
     return tc;
 }
 
