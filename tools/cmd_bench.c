@@ -7,6 +7,7 @@
 
 static const struct command benches[] = {
     {"store", "Append to a store and read it, beside what the machine can do", bench_store},
+    {"filter", "Scan a queue with filters, beside a bare pass over its entries", bench_filter},
     {"rpc", "Publish and receive, beside a gRPC server that does nothing", bench_rpc},
     {"peers", "Publish and receive, beside another broker", bench_peers},
     {0},

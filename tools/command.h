@@ -40,6 +40,7 @@ int cmd_sub(int argc, char **argv);
 int cmd_topic(int argc, char **argv);
 
 /* Of `sluice bench`. */
+int bench_filter(int argc, char **argv);
 int bench_peers(int argc, char **argv);
 int bench_rpc(int argc, char **argv);
 int bench_store(int argc, char **argv);

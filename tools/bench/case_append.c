@@ -5,7 +5,6 @@
  * stands. Both run in turns, on the same folder, with the same bodies. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,13 +12,12 @@
 
 #include "base/crc32.h"
 #include "store/store.h"
+#include "tools/bench/copy_target.h"
 #include "tools/bench/scratch.h"
 #include "tools/bench/sets.h"
 
 enum {
-    BODIES_BYTES = 1 << 20,  /* as large as a cache; bodies are taken from it in turn */
-    WINDOW_BYTES = 32 << 20, /* populated at once, as the store does */
-    COPY_FILE_BYTES = 1 << 30,
+    BODIES_BYTES = 1 << 20, /* as large as a cache; bodies are taken from it in turn */
 };
 #define TARGET_S1 0.60
 #define NS_PER_S 1e9
@@ -136,57 +134,9 @@ static int run_append(struct bench_run *run, const struct bench_case *c, double 
 
 /* ---- copy ---- */
 
-struct target {
-    int fd;
-    uint8_t *base;
-    uint64_t ready; /* bytes populated */
-    uint64_t used;  /* bytes written */
-};
-
-static int open_target(struct append_state *st, struct target *t, struct err *e)
-{
-    char path[600];
-    struct io *io = st->io;
-    (void)snprintf(path, sizeof path, "%s/copy", st->folder);
-    *t = (struct target){.fd = io->open(io, path, O_RDWR | O_CREAT, 0600)};
-    if (t->fd < 0)
-        return err_sys(e, -t->fd, "make '%s'", path);
-    int rc = io->unlink(io, path); /* it lives as long as it is open */
-    if (rc == 0)
-        rc = io->allocate(io, t->fd, 0, COPY_FILE_BYTES);
-    if (rc == 0)
-        rc = io->map(io, t->fd, COPY_FILE_BYTES, /* writable = */ true, &t->base);
-    return rc < 0 ? err_sys(e, -rc, "prepare '%s'", path) : 0;
-}
-
-static void close_target(struct append_state *st, struct target *t)
-{
-    if (t->base)
-        (void)st->io->unmap(st->io, t->base, COPY_FILE_BYTES);
-    if (t->fd >= 0)
-        (void)st->io->close(st->io, t->fd);
-    *t = (struct target){.fd = -1};
-}
-
-/* Makes sure that a window is populated behind `used`, in the next file when this one is full. */
-static int prepare(struct append_state *st, struct target *t, struct err *e)
-{
-    if (t->ready == COPY_FILE_BYTES) {
-        close_target(st, t);
-        int rc = open_target(st, t, e);
-        if (rc < 0)
-            return rc;
-    }
-    int rc = st->io->populate(st->io, t->base + t->ready, WINDOW_BYTES);
-    if (rc < 0)
-        return err_sys(e, -rc, "populate the mapping to copy to");
-    t->ready += WINDOW_BYTES;
-    return 0;
-}
-
 /* Copies records until the window is full; `*sum` keeps the compiler from leaving the CRC out. */
-static uint64_t copy_window(struct append_state *st, const struct bench_case *c, struct target *t,
-                            uint64_t n_left, uint32_t *sum)
+static uint64_t copy_window(struct append_state *st, const struct bench_case *c,
+                            struct copy_target *t, uint64_t n_left, uint32_t *sum)
 {
     uint32_t head_bytes = st->record_bytes - body_bytes(c);
     uint64_t n = 0;
@@ -200,14 +150,14 @@ static uint64_t copy_window(struct append_state *st, const struct bench_case *c,
     return n;
 }
 
-static int copy_all(struct bench_run *run, const struct bench_case *c, struct target *t,
+static int copy_all(struct bench_run *run, const struct bench_case *c, struct copy_target *t,
                     double *ret_rate, struct err *e)
 {
     struct append_state *st = run->state;
     uint64_t elapsed_ns = 0;
     uint32_t sum = 0;
     for (uint64_t n_left = n_messages(run, c); n_left > 0;) {
-        int rc = prepare(st, t, e);
+        int rc = copy_target_prepare(t, e);
         if (rc < 0)
             return rc;
         uint64_t begun = st->io->mono_ns(st->io);
@@ -224,11 +174,11 @@ static int run_copy(struct bench_run *run, const struct bench_case *c, double *r
                     struct err *e)
 {
     struct append_state *st = run->state;
-    struct target t;
-    int rc = open_target(st, &t, e);
+    struct copy_target t;
+    int rc = copy_target_open(&t, st->folder, e);
     if (rc == 0)
         rc = copy_all(run, c, &t, &ret_limits[0], e);
-    close_target(st, &t);
+    copy_target_close(&t);
     return rc;
 }
 
