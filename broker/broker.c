@@ -99,6 +99,16 @@ static void on_arrival(void *arg, const struct store_arrival *a)
     (void)hold_notify(b->holds, a->topic, a->tag_code); /* maybe nobody waits */
 }
 
+/* During a long recovery, about once a second. */
+static void log_progress(void *arg, const struct store_progress *p)
+{
+    (void)arg;
+    log_info("recovering: %" PRIu64 " of at most %" PRIu64 " MiB of the log, %" PRIu64
+             " s, about %" PRIu64 " s left",
+             p->done_bytes >> 20, p->total_bytes >> 20, p->elapsed_ms / 1000,
+             (p->left_ms + 999) / 1000);
+}
+
 static void log_recovery(const struct broker *b)
 {
     struct store_recovery r;
@@ -135,7 +145,8 @@ static int open_store(struct broker *b, uint16_t port, struct err *e)
                                 .index_items = (uint32_t)cfg->index_items,
                                 .without_index = !cfg->index_enabled,
                                 .on_arrival = on_arrival,
-                                .arrival_arg = b};
+                                .arrival_arg = b,
+                                .on_recovery = log_progress};
     (void)snprintf(host, sizeof host, strchr(cfg->broker_ip, ':') ? "[%s]:%u" : "%s:%u",
                    cfg->broker_ip, port);
     if (!convert_parse_host(host, &opt.host))

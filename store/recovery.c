@@ -14,6 +14,8 @@
 #include "store/recovery.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -21,7 +23,16 @@
 #include "store/format.h"
 #include "store/record.h"
 
+enum {
+    PIECE_BYTES = 16 << 20, /* walked before page-table entries are given back and time is asked */
+    ZEROS_BYTES = 1 << 20,  /* looked at before holes are asked for again */
+    TELL_NS = 1000000000,
+};
+
 struct walk {
+    const struct recovery_start *start;
+    uint64_t began_ns, told_ns; /* monotonic */
+    uint64_t piece;             /* where the present piece begins */
     struct commit_log *log;
     struct consume_queues *queues;
     struct store_recovery *report;
@@ -76,6 +87,35 @@ static uint64_t used_extent(const uint8_t *p, uint64_t len)
             len--;
     }
     return len;
+}
+
+/* The first place at or behind `in_file` that may hold something. Asking spares reading what was
+ * allocated and never written, which is most of the last file. */
+static uint64_t skip_hole(const struct mapped_file *f, int fd, uint64_t in_file)
+{
+    uint64_t data;
+    int rc = fd < 0 ? -EIO : f->io->next_data(f->io, fd, in_file, &data);
+    if (rc == -ENXIO)
+        return f->bytes;
+    if (rc < 0) /* unknown: it is looked at */
+        return in_file;
+    return data < f->bytes ? data : f->bytes;
+}
+
+/* Where behind `in_file` the last byte but zeros ends; `in_file` when there is none. */
+static uint64_t find_used_end(const struct mapped_file *f, uint64_t in_file)
+{
+    uint64_t used = in_file;
+    int fd = f->io->open(f->io, f->path, O_RDONLY, 0);
+    for (uint64_t at = skip_hole(f, fd, in_file); at < f->bytes;) {
+        uint64_t len = f->bytes - at < ZEROS_BYTES ? f->bytes - at : ZEROS_BYTES;
+        uint64_t n = used_extent(f->base + at, len);
+        used = n > 0 ? at + n : used;
+        at = skip_hole(f, fd, at + len);
+    }
+    if (fd >= 0)
+        (void)f->io->close(f->io, fd); /* read only: nothing to lose */
+    return used;
 }
 
 /* ---- the walk ---- */
@@ -136,7 +176,7 @@ static int take_record(struct walk *w, const struct store_record *rec, struct er
 static void pass_damage(struct walk *w, const struct mapped_file *f)
 {
     uint64_t in_file = w->at - f->start, found;
-    struct span rest = span_of(f->base + in_file, f->bytes - in_file);
+    struct span rest = span_of(f->base + in_file, find_used_end(f, in_file) - in_file);
     if (recovery_find_record(rest, w->at, &found))
         w->at += found;
     else
@@ -181,6 +221,34 @@ static int walk_one(struct walk *w, const struct mapped_file *f, bool *ret_more,
     return 0;
 }
 
+static void tell_progress(struct walk *w)
+{
+    struct io *io = w->log->io;
+    uint64_t now_ns = io->mono_ns(io);
+    if (!w->start->on_progress || now_ns - w->told_ns < TELL_NS)
+        return;
+    struct store_progress p = {.done_bytes = w->at - w->begin,
+                               .total_bytes = w->end - w->begin,
+                               .elapsed_ms = (now_ns - w->began_ns) / 1000000};
+    if (p.done_bytes > 0)
+        p.left_ms = (uint64_t)((double)p.elapsed_ms * (double)(p.total_bytes - p.done_bytes) /
+                               (double)p.done_bytes);
+    w->told_ns = now_ns;
+    w->start->on_progress(w->start->progress_arg, &p);
+}
+
+/* Ends a piece: so that memory does not grow with a file, and somebody hears how far it is. */
+static void end_piece(struct walk *w, const struct mapped_file *f)
+{
+    uint64_t from = w->piece > f->start ? w->piece - f->start : 0, upto = w->at - f->start;
+    from -= from % MAPPED_PAGE_BYTES;
+    upto -= upto % MAPPED_PAGE_BYTES;
+    if (upto > from)
+        (void)f->io->advise(f->io, f->base + from, upto - from, IO_DONTNEED); /* only memory */
+    w->piece = w->at;
+    tell_progress(w);
+}
+
 static int walk_file(struct walk *w, bool *ret_more, struct err *e)
 {
     struct mapped_file *f;
@@ -188,17 +256,22 @@ static int walk_file(struct walk *w, bool *ret_more, struct err *e)
     if (rc < 0)
         return rc;
     (void)f->io->advise(f->io, f->base, f->bytes, IO_SEQUENTIAL); /* only speed */
-    while (rc == 0 && *ret_more && !w->is_lacking && w->at < f->start + f->bytes)
+    while (rc == 0 && *ret_more && !w->is_lacking && w->at < f->start + f->bytes) {
         rc = walk_one(w, f, ret_more, e);
+        if (w->at - w->piece >= PIECE_BYTES)
+            end_piece(w, f);
+    }
     (void)f->io->advise(f->io, f->base, f->bytes, IO_NORMAL);   /* only speed */
     (void)f->io->advise(f->io, f->base, f->bytes, IO_DONTNEED); /* only memory: walked once */
+    w->piece = w->at;
     mapped_file_unpin(f);
     return rc;
 }
 
 static int walk_from(struct walk *w, uint64_t begin, struct err *e)
 {
-    w->begin = w->at = w->tail = begin;
+    w->begin = w->at = w->tail = w->piece = begin;
+    w->began_ns = w->told_ns = w->log->io->mono_ns(w->log->io);
     w->is_lacking = false;
     bool more = true;
     int rc = 0;
@@ -222,7 +295,7 @@ static int clear_tail(struct walk *w, struct err *e)
         if (rc < 0)
             return rc;
         uint64_t in_file = at - f->start;
-        uint64_t used = used_extent(f->base + in_file, f->bytes - in_file);
+        uint64_t used = find_used_end(f, in_file) - in_file;
         bool is_active = at == w->tail && in_file > 0;
         at = f->start + f->bytes;
         mapped_file_unpin(f);
@@ -341,13 +414,13 @@ static int settle_queues(struct consume_queues *queues, uint64_t tail, struct er
 }
 
 int recovery_run(struct commit_log *log, struct consume_queues *queues,
-                 const struct store_checkpoint *cp, struct store_recovery *report,
+                 const struct recovery_start *start, struct store_recovery *report,
                  struct recovered *ret, struct err *e)
 {
-    struct walk w = {.log = log, .queues = queues, .report = report};
+    struct walk w = {.start = start, .log = log, .queues = queues, .report = report};
     mapped_files_bounds(&log->files, &w.first, &w.end);
     uint64_t begin = w.first;
-    int rc = load_queues(&w, cp, &begin, e);
+    int rc = load_queues(&w, start->cp, &begin, e);
     report->is_new = report->was_clean && w.end == 0 && consume_queues_count(queues) == 0;
     if (rc == 0)
         rc = walk_from(&w, begin, e);

@@ -12,11 +12,18 @@ struct recovered {
     uint64_t synced;  /* below it the log is on disk */
 };
 
+/* What recovery begins with. */
+struct recovery_start {
+    const struct store_checkpoint *cp;
+    void (*on_progress)(void *arg, const struct store_progress *p); /* may be NULL */
+    void *progress_arg;
+};
+
 /* Loads the queues, walks the log from where it is not known to be good, queues again what is
  * missing, cuts what points behind the end. `log` is loaded, nothing runs. `report->was_clean` says
  * how to begin; the rest of it is filled in. */
 int recovery_run(struct commit_log *log, struct consume_queues *queues,
-                 const struct store_checkpoint *cp, struct store_recovery *report,
+                 const struct recovery_start *start, struct store_recovery *report,
                  struct recovered *ret, struct err *e) MUST_CHECK;
 
 /* The first whole record in `bytes`, of which byte 0 is at `log_off`: its own position, lengths and

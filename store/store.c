@@ -195,16 +195,18 @@ static int begin_index(struct store *s, const struct store_checkpoint *cp, uint6
     return indexer_begin(&s->indexer, &start, e);
 }
 
-static int recover(struct store *s, struct err *e)
+static int recover(struct store *s, const struct store_options *opt, struct err *e)
 {
     struct store_checkpoint cp;
     struct recovered rec = {0};
+    const struct recovery_start start = {
+        .cp = &cp, .on_progress = opt->on_recovery, .progress_arg = opt->recovery_arg};
     uint64_t began_ns = s->io->mono_ns(s->io);
     int rc = checkpoint_read(s->root, s->io, &cp, e);
     if (rc == 0)
         rc = raise_abort(s, e);
     if (rc == 0)
-        rc = recovery_run(&s->log, &s->queues, &cp, &s->report, &rec, e);
+        rc = recovery_run(&s->log, &s->queues, &start, &s->report, &rec, e);
     if (rc == 0)
         rc = commit_log_begin(&s->log, rec.tail, rec.last_ms, e);
     if (rc == 0 && s->log.is_written) {
@@ -298,7 +300,7 @@ int store_open(struct store **ret_store, const struct store_options *opt, struct
     if (rc == 0)
         rc = init_parts(s, &full, e);
     if (rc == 0)
-        rc = recover(s, e);
+        rc = recover(s, &full, e);
     if (rc == 0)
         rc = start(s, e);
     if (rc < 0) {

@@ -103,6 +103,13 @@ struct store_deleted {
     uint64_t below_log_off; /* UINT64_MAX: all of them */
 };
 
+/* How far a recovery has come. */
+struct store_progress {
+    uint64_t done_bytes, total_bytes; /* of the log; the end of the last file may hold nothing */
+    uint64_t elapsed_ms;
+    uint64_t left_ms; /* at the rate so far */
+};
+
 /* All zero means all defaults, but for `root`. Option names in comments are RocketMQ's. */
 struct store_options {
     const char *root;               /* storePathRootDir; made when absent */
@@ -128,6 +135,9 @@ struct store_options {
      * be short and must not call back into the store but to read. May be NULL. */
     void (*on_arrival)(void *arg, const struct store_arrival *a);
     void *arrival_arg;
+    /* Called by store_open about once a second while a recovery takes that long. May be NULL. */
+    void (*on_recovery)(void *arg, const struct store_progress *p);
+    void *recovery_arg;
 };
 
 /* What recovery found; printed by the broker at start. */

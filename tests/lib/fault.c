@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <signal.h>
 #include <stddef.h>
 
 static struct fault *fault_of(struct io *io)
@@ -22,6 +23,8 @@ static bool is_struck(struct fault *f, unsigned kind)
     if (at == 0 || n < at || (n > at && f->span == FAULT_ONCE))
         return false;
     atomic_store_explicit(&f->has_fired, true, memory_order_relaxed);
+    if (f->errno_value == FAULT_KILL)
+        (void)raise(SIGKILL);
     return true;
 }
 

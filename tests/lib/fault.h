@@ -35,6 +35,9 @@ enum fault_span {
     FAULT_FROM_NOW, /* that call and all later ones of its kinds fail */
 };
 
+/* As errno_value: the process is killed at that call, before it is carried out. */
+enum { FAULT_KILL = -1 };
+
 /* Pass `&f->io` where an io is wanted; any thread may call it. close and unmap are carried out even
  * when they are made to fail, so that nothing leaks. The clocks never fail. */
 struct fault {

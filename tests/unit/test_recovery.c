@@ -110,6 +110,55 @@ START_TEST(a_kill_without_a_checkpoint_queues_everything_again)
 }
 END_TEST
 
+/* ---- progress ---- */
+
+static uint64_t clock_ns;
+static unsigned n_told;
+static struct store_progress last_told;
+
+static uint64_t jumping_mono_ns(struct io *io)
+{
+    (void)io;
+    return clock_ns += 2000000000; /* each look at the clock is two seconds later */
+}
+
+static void on_progress(void *arg, const struct store_progress *p)
+{
+    ck_assert_ptr_eq(arg, &n_told);
+    ck_assert_uint_ge(p->done_bytes, last_told.done_bytes);
+    ck_assert_uint_le(p->done_bytes, p->total_bytes);
+    last_told = *p;
+    n_told++;
+}
+
+START_TEST(a_long_recovery_tells_how_far_it_is)
+{
+    static char body[15000];
+    static struct io slow;
+    slow = *io_posix();
+    store_fixture_close(&f);
+    f.opt.file_bytes = 40 << 20;
+    tmpdir_remove(f.root);
+    f.root = tmpdir_make();
+    f.opt.root = f.root;
+    store_fixture_open(&f);
+    memset(body, 'b', sizeof body - 1);
+    for (int i = 0; i < 2400; i++) /* 36 MB: two pieces of 16 MiB and some */
+        (void)store_fixture_append(&f, "T", 0, body);
+    store_fixture_kill(&f);
+    forget_checkpoint();
+    slow.mono_ns = jumping_mono_ns;
+    f.io = &slow;
+    f.opt.on_recovery = on_progress;
+    f.opt.recovery_arg = &n_told;
+    (void)reopen();
+    ck_assert_uint_eq(n_told, 2);
+    ck_assert_uint_ge(last_told.done_bytes, 32 << 20);
+    ck_assert_uint_gt(last_told.left_ms, 0);
+    f.opt.on_recovery = NULL;
+}
+END_TEST
+
 START_TEST(lost_queues_are_built_again)
 {
     store_fixture_close(&f);
@@ -315,6 +364,7 @@ static Suite *make_suite(void)
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, a_kill_after_the_checkpoint_walks_only_what_is_behind_it);
     tcase_add_test(tc, a_kill_without_a_checkpoint_queues_everything_again);
+    tcase_add_test(tc, a_long_recovery_tells_how_far_it_is);
     tcase_add_test(tc, lost_queues_are_built_again);
     tcase_add_test(tc, one_lost_queue_among_others_is_built_again);
     tcase_add_test(tc, a_lost_queue_that_the_last_file_does_not_name_is_built_again);
