@@ -5,12 +5,14 @@ import com.alibaba.fastjson2.JSON;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.net.InetSocketAddress;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentMap;
@@ -29,6 +31,7 @@ import org.apache.rocketmq.remoting.protocol.body.TopicConfigSerializeWrapper;
 import org.apache.rocketmq.remoting.protocol.subscription.SubscriptionGroupConfig;
 import org.apache.rocketmq.store.DefaultMessageStore;
 import org.apache.rocketmq.store.PutMessageResult;
+import org.apache.rocketmq.store.QueryMessageResult;
 import org.apache.rocketmq.store.config.MessageStoreConfig;
 import org.apache.rocketmq.store.queue.ConsumeQueueInterface;
 import org.apache.rocketmq.store.queue.CqUnit;
@@ -122,11 +125,36 @@ public final class StoreProbe {
             if (message.getQueueOffset() != i || message.getQueueId() != queue.getQueueId()
                 || !message.getTopic().equals(queue.getTopic()))
                 throw new IOException("entry " + i + " points at another queue's record");
-            listMessage(message, unit);
+            listMessage(store, message, unit);
         }
     }
 
-    private static void listMessage(MessageExt message, CqUnit unit) throws Exception {
+    // Whether each of its keys leads to the message.
+    private static boolean isIndexed(DefaultMessageStore store, MessageExt message, long position) {
+        StringBuilder keys = new StringBuilder();
+        for (String name : List.of(MessageConst.PROPERTY_UNIQ_CLIENT_MESSAGE_ID_KEYIDX,
+            MessageConst.PROPERTY_KEYS)) {
+            String value = message.getProperty(name);
+            keys.append(value == null ? "" : value).append(' ');
+        }
+        for (String key : keys.toString().trim().split(" +"))
+            if (!key.isEmpty() && !isFound(store, message.getTopic(), key, position))
+                return false;
+        return true;
+    }
+
+    private static boolean isFound(DefaultMessageStore store, String topic, String key,
+        long position) {
+        QueryMessageResult result = store.queryMessage(topic, key, 64, 0, Long.MAX_VALUE);
+        boolean found = false;
+        for (ByteBuffer record : result.getMessageBufferList())
+            found |= record.getLong(28) == position;
+        result.release();
+        return found;
+    }
+
+    private static void listMessage(DefaultMessageStore store, MessageExt message, CqUnit unit)
+        throws Exception {
         Map<String, Object> line = new LinkedHashMap<>();
         String tags = message.getTags();
         byte[] body = message.getBody() == null ? new byte[0] : message.getBody();
@@ -138,6 +166,7 @@ public final class StoreProbe {
         line.put("bodyCRCOk", UtilAll.crc32(body) == message.getBodyCRC());
         line.put("bornTimestamp", message.getBornTimestamp());
         line.put("storeTimestamp", message.getStoreTimestamp());
+        line.put("isIndexed", isIndexed(store, message, unit.getPos()));
         line.put("bodyLength", body.length);
         line.put("bodySha256", HexFormat.of().formatHex(
             MessageDigest.getInstance("SHA-256").digest(body)));

@@ -25,11 +25,17 @@ enum {
     EXIT_SKIPPED = 77,
 };
 
-static const char *const ours[] = {
-    "--set", "mappedFileSizeCommitLog=1048576", "--set", "mappedFileSizeConsumeQueue=20000",
-    "--set", "minLongPollingMillis=500",        NULL};
-static const char *const as_fixture[] = {"--set", "mappedFileSizeCommitLog=262144", "--set",
-                                         "mappedFileSizeConsumeQueue=2000", NULL};
+static const char *const ours[] = {"--set", "mappedFileSizeCommitLog=1048576",
+                                   "--set", "mappedFileSizeConsumeQueue=20000",
+                                   "--set", "minLongPollingMillis=500",
+                                   "--set", "maxHashSlotNum=1000",
+                                   "--set", "maxIndexNum=8000",
+                                   NULL};
+static const char *const as_fixture[] = {"--set", "mappedFileSizeCommitLog=262144",
+                                         "--set", "mappedFileSizeConsumeQueue=2000",
+                                         "--set", "maxHashSlotNum=1000",
+                                         "--set", "maxIndexNum=8000",
+                                         NULL};
 
 static const char *fixtures;
 
@@ -39,6 +45,7 @@ static struct {
     struct broker_child broker;
     struct client *client;
     struct sent sent;
+    size_t n_unindexed; /* of the last listing: messages that not each of their keys finds */
 } f;
 
 /* ---- the broker ---- */
@@ -137,12 +144,15 @@ static size_t expect_listed(const char *root, int log_file_bytes, int queue_file
     size_t n_others = 0, n_fillers;
     int64_t end = -1;
     uint64_t expected_end = end_of_log(root, &n_fillers);
+    f.n_unindexed = 0;
     probe_start(&p, "list '%s' %d %d", root, log_file_bytes, queue_file_bytes);
     for (json_t *line; (line = probe_next(&p)); json_decref(line)) {
-        if (json_object_get(line, "maxPhyOffset"))
+        if (json_object_get(line, "maxPhyOffset")) {
             end = number(line, "maxPhyOffset");
-        else
-            n_others += !sent_find(&f.sent, line);
+            continue;
+        }
+        n_others += !sent_find(&f.sent, line);
+        f.n_unindexed += !json_is_true(json_object_get(line, "isIndexed"));
     }
     sent_expect_all(&f.sent);
     ck_assert_int_eq(end, (int64_t)expected_end);
@@ -174,6 +184,42 @@ static void append_with_rocketmq(const char *topic, const char *end)
     ck_assert_int_eq(number(line, "maxPhyOffset"), (int64_t)end_of_log(f.root, &n_fillers));
     json_decref(line);
     ck_assert_ptr_null(probe_next(&p));
+}
+
+/* ---- keys ---- */
+
+static int count(void *arg, const struct store_walk_item *item)
+{
+    ck_assert(item->body_ok);
+    ++*(size_t *)arg;
+    return 0;
+}
+
+static size_t find(struct store_find *find, const char *topic, const char *key,
+                   enum store_find_by by)
+{
+    size_t n = 0;
+    struct err e;
+    enum store_query_end end;
+    const struct store_query q = {.topic = span_str(topic), .key = span_str(key), .by = by};
+    ck_assert_int_eq(store_query(find, &q, count, &n, &end, &e), 0);
+    return n;
+}
+
+/* Each message that RocketMQ appended is found in its index by us, by either key. */
+static void expect_keys_of_appended(const char *topic)
+{
+    char key[16];
+    struct store_find *look;
+    struct err e;
+    ck_assert_int_eq(store_find_open(&look, f.root, /* index_slots = */ 1000, io_posix(), &e), 0);
+    for (int i = 0; i < N_APPENDED; i++) {
+        (void)snprintf(key, sizeof key, "r%d", i);
+        ck_assert_uint_eq(find(look, topic, key, STORE_FIND_BY_KEY), 1);
+        (void)snprintf(key, sizeof key, "R%07d", i);
+        ck_assert_uint_eq(find(look, topic, key, STORE_FIND_BY_UNIQUE_KEY), 1);
+    }
+    store_find_close(look);
 }
 
 /* ---- delivery ---- */
@@ -226,6 +272,7 @@ START_TEST(rocketmq_reads_every_message_of_a_closed_store)
     stop();
     ck_assert(!has_abort_file(f.root));
     expect_all_listed(f.root);
+    ck_assert_uint_eq(f.n_unindexed, 0);
     make_it_walk(f.root);
     expect_all_listed(f.root);
 }
@@ -267,10 +314,13 @@ START_TEST(both_write_to_one_store_in_turn)
     publish();
     stop();
     append_with_rocketmq("One", "close");
+    expect_keys_of_appended("One");
     start(ours);
     sent_publish(&f.sent, f.client, N_APPENDED);
     stop();
+    expect_keys_of_appended("One");
     ck_assert_uint_eq(expect_listed(f.root, LOG_FILE_BYTES, QUEUE_FILE_BYTES), N_APPENDED);
+    ck_assert_uint_eq(f.n_unindexed, 0);
     make_it_walk(f.root);
     ck_assert_uint_eq(expect_listed(f.root, LOG_FILE_BYTES, QUEUE_FILE_BYTES), N_APPENDED);
 }
