@@ -549,4 +549,32 @@ struct store_checkpoint {
 int store_checkpoint_decode(struct span file, struct store_checkpoint *ret,
                             struct err *e) MUST_CHECK;
 
+/* ---- writing files from outside: what is saved of a damaged store ---- */
+
+void store_queue_entry_encode(uint8_t dst[STORE_QUEUE_ENTRY_BYTES],
+                              const struct store_queue_entry *entry);
+
+/* Whether `bytes` are one whole record; its body's CRC is not looked at. */
+bool store_record_decode(struct span bytes, struct store_record *ret);
+
+/* Writes all 4096 bytes. */
+void store_checkpoint_encode(uint8_t dst[STORE_CHECKPOINT_BYTES],
+                             const struct store_checkpoint *cp);
+
+/* The least bytes of a cover, and the most a reader is sure to take. */
+enum { STORE_COVER_MIN = 97, STORE_COVER_MAX = 4 << 20, STORE_FILLER_MIN = 8 };
+
+#define STORE_COVER_TOPIC "%LOST%"
+
+/* Writes a record of `size` bytes that holds the place of lost ones in the log: with a body of
+ * zeros, rolled back, so that neither queue, index nor consumer gets it, here or in RocketMQ. */
+void store_cover_write(uint8_t *dst, uint32_t size, uint64_t log_off, uint64_t store_ms);
+
+/* Writes the 8 bytes that end a file of which `left` bytes remain. */
+void store_filler_write(uint8_t *dst, uint32_t left);
+
+/* Lengthens a whole record of `size` bytes at `bytes` by `n` bytes that add no property: `bytes`
+ * has room for them. False when its properties would be too long. */
+bool store_record_pad(uint8_t *bytes, uint32_t size, uint32_t n);
+
 #endif
