@@ -3,15 +3,14 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
-#include <limits.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
 #include "store/store.h"
 #include "tools/admin.h"
 #include "tools/command.h"
 #include "tools/json_line.h"
 #include "tools/options.h"
+#include "tools/store_root.h"
 #include "tools/wire.h"
 
 struct mem {
@@ -159,21 +158,13 @@ static int end_report(struct mem *mem, const struct store_memory *process, struc
 
 /* ---- where it comes from ---- */
 
-static bool is_store(const char *path)
-{
-    char log_dir[PATH_MAX];
-    struct stat st;
-    int n = snprintf(log_dir, sizeof log_dir, "%s/commitlog", path);
-    return n > 0 && (size_t)n < sizeof log_dir && stat(log_dir, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
 static int show_store(struct mem *mem, struct err *e)
 {
-    if (!is_store(mem->store))
-        return err_set(e, ERR_UNSUPPORTED, "'%s' is no store: it has no folder 'commitlog'",
-                       mem->store);
+    int rc = store_root_check(mem->store, e);
+    if (rc < 0)
+        return rc;
     *e = (struct err){0};
-    int rc = store_each_file_at(mem->store, show_file, mem, io_posix(), e);
+    rc = store_each_file_at(mem->store, show_file, mem, io_posix(), e);
     if (rc < 0 && e->code == 0)
         return err_set(e, ERR_NOMEM, "list the files of '%s'", mem->store);
     return rc < 0 ? rc : end_report(mem, /* process = */ NULL, e);

@@ -36,8 +36,10 @@ int cmd_group(int argc, char **argv);
 int cmd_mem(int argc, char **argv);
 int cmd_message(int argc, char **argv);
 int cmd_pub(int argc, char **argv);
+int cmd_salvage(int argc, char **argv);
 int cmd_sub(int argc, char **argv);
 int cmd_topic(int argc, char **argv);
+int cmd_verify(int argc, char **argv);
 
 /* Of `sluice bench`. */
 int bench_filter(int argc, char **argv);

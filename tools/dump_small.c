@@ -8,14 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/json_keys.h"
+#include "tools/config_json.h"
 #include "tools/dump.h"
 #include "tools/dump_kind.h"
 #include "tools/dump_record.h"
 #include "tools/hex.h"
 #include "tools/json_line.h"
 
-enum { CONFIG_BYTES_MAX = 64 << 20, INDENT = 2 };
+enum { INDENT = 2 };
 
 /* ---- the checkpoint ---- */
 
@@ -75,17 +75,6 @@ int dump_checkpoint(struct dump *d, const char *path, struct err *e)
 
 /* ---- config ---- */
 
-static json_t *parse(const uint8_t *text, size_t len, json_error_t *why)
-{
-    char *quoted = malloc(2 * len + 1);
-    if (!quoted)
-        return NULL;
-    size_t n = json_keys_quote((const char *)text, len, quoted);
-    json_t *root = json_loadb(quoted, n, JSON_ALLOW_NUL, why);
-    free(quoted);
-    return root;
-}
-
 static int print_config(struct dump *d, const char *path, json_t *root, struct err *e)
 {
     if (d->format == DUMP_JSON)
@@ -102,14 +91,16 @@ int dump_config_file(struct dump *d, const char *path, struct err *e)
 {
     uint8_t *buf;
     size_t len;
-    json_error_t why = {0};
+    json_t *root = NULL;
+    struct err damage;
     int rc = io_read_file(d->io, path, CONFIG_BYTES_MAX, &buf, &len, e);
     if (rc < 0)
         return rc;
-    json_t *root = parse(buf, len, &why);
-    if (!root)
-        dump_finding(d, "DAMAGED: '%s' line %d, column %d: %s", path, why.line, why.column,
-                     why.text);
+    int parsed = config_json_parse(buf, len, &root, &damage);
+    if (parsed == ERR_CORRUPT)
+        dump_finding(d, "DAMAGED: '%s': %s", path, damage.msg);
+    else if (parsed < 0)
+        rc = err_set(e, parsed, "read '%s': %s", path, damage.msg);
     else
         rc = print_config(d, path, root, e);
     if (rc == 0 && d->format == DUMP_HEX)

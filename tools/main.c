@@ -12,8 +12,10 @@ static const struct command commands[] = {
     {"mem", "Tell what a broker or a store costs in memory", cmd_mem},
     {"message", "Find messages by key or id", cmd_message},
     {"pub", "Publish messages", cmd_pub},
+    {"salvage", "Write the good messages of a damaged store into a new one", cmd_salvage},
     {"sub", "Print and acknowledge messages", cmd_sub},
     {"topic", "Make, list, show and delete topics", cmd_topic},
+    {"verify", "Compare the log of a store with its queues and its index", cmd_verify},
     {0},
 };
 

@@ -106,9 +106,14 @@ void progress_stop(struct progress *p, uint64_t done)
     fputc('\n', stderr);
 }
 
-void progress_clear(struct progress *p)
+void progress_hide(struct progress *p)
 {
     if (p->is_shown && p->drawn_ns > 0)
         fputs("\r\033[K", stderr);
+}
+
+void progress_clear(struct progress *p)
+{
+    progress_hide(p);
     p->is_shown = false;
 }

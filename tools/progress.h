@@ -27,7 +27,10 @@ void progress_set(struct progress *p, uint64_t done);
 /* Draws the last state and ends the line. */
 void progress_stop(struct progress *p, uint64_t done);
 
-/* Takes the line away. */
+/* Takes the line away until it is drawn again: something else is to be printed. */
+void progress_hide(struct progress *p);
+
+/* Takes the line away for good. */
 void progress_clear(struct progress *p);
 
 /* The line without its carriage return: "[#####-----]  50% 500 of 1000, 12000/s, 1 s left"; of
