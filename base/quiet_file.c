@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -149,5 +150,32 @@ int quiet_read(struct quiet_file *f, uint64_t off, void *buf, size_t len, size_t
             break;
     }
     *ret_n = done;
+    return 0;
+}
+
+int quiet_read_whole(struct io *io, const char *path, uint64_t max_bytes, uint8_t **ret_buf,
+                     size_t *ret_len, struct err *e)
+{
+    struct quiet_file f;
+    int rc = quiet_open(&f, io, path, e);
+    if (rc < 0)
+        return rc;
+    uint8_t *buf = f.bytes <= max_bytes ? malloc((size_t)f.bytes + 1) : NULL;
+    size_t n = 0;
+    if (buf)
+        rc = quiet_read(&f, 0, buf, (size_t)f.bytes, &n, e);
+    else if (f.bytes > max_bytes)
+        rc = err_set(e, ERR_TOOBIG, "%llu bytes are over the limit of %llu",
+                     (unsigned long long)f.bytes, (unsigned long long)max_bytes);
+    else
+        rc = err_set(e, ERR_NOMEM, "hold %llu bytes", (unsigned long long)f.bytes);
+    quiet_close(&f);
+    if (rc < 0) {
+        free(buf);
+        return err_wrap(e, "read '%s'", path);
+    }
+    buf[n] = '\0';
+    *ret_buf = buf;
+    *ret_len = n;
     return 0;
 }

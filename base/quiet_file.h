@@ -31,4 +31,9 @@ int quiet_measure(struct quiet_file *f, struct err *e) MUST_CHECK;
 int quiet_read(struct quiet_file *f, uint64_t off, void *buf, size_t len, size_t *ret_n,
                struct err *e) MUST_CHECK;
 
+/* A whole file of at most `max_bytes` in memory the caller frees; a NUL follows the last byte.
+ * ERR_NOTFOUND when it is absent, ERR_TOOBIG over the limit; the texts name the path. */
+int quiet_read_whole(struct io *io, const char *path, uint64_t max_bytes, uint8_t **ret_buf,
+                     size_t *ret_len, struct err *e) MUST_CHECK;
+
 #endif

@@ -238,6 +238,13 @@ int cmd_salvage(int argc, char **argv)
          .help = "length of a consume-queue file (default: from the files, else 6000000)",
          .min = STORE_QUEUE_ENTRY_BYTES,
          .max = INT32_MAX},
+        {.name = "batch-file-size",
+         .kind = OPTION_NUMBER,
+         .ret = &s.batch_file_bytes,
+         .value = "BYTES",
+         .help = "length of a file of a queue of batches (default: from the files, else 13800000)",
+         .min = QUEUE_BATCH_ENTRY_BYTES,
+         .max = INT32_MAX},
         {0},
     };
     const struct options o = {
@@ -257,6 +264,9 @@ int cmd_salvage(int argc, char **argv)
     if (s.queue_file_bytes % STORE_QUEUE_ENTRY_BYTES != 0)
         return options_refuse(&o, "option '--queue-file-size': it is no multiple of %d",
                               STORE_QUEUE_ENTRY_BYTES);
+    if (s.batch_file_bytes % QUEUE_BATCH_ENTRY_BYTES != 0)
+        return options_refuse(&o, "option '--batch-file-size': it is no multiple of %d",
+                              QUEUE_BATCH_ENTRY_BYTES);
     s.from = argv[first];
     s.to = argv[first + 1];
     struct err e;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/quiet_file.h"
 #include "tools/command.h"
 #include "tools/config_json.h"
 #include "tools/dump_record.h"
@@ -86,7 +87,7 @@ static int check_config(struct verify *v, const char *name, json_t **ret_root, s
     size_t len;
     struct err damage;
     (void)snprintf(path, sizeof path, "%s/config/%s", v->root, name);
-    int rc = io_read_file(v->io, path, CONFIG_BYTES_MAX, &buf, &len, e);
+    int rc = quiet_read_whole(v->io, path, CONFIG_BYTES_MAX, &buf, &len, e);
     if (rc == ERR_NOTFOUND)
         return 0;
     if (rc < 0)
@@ -125,7 +126,7 @@ static int check_checkpoint(struct verify *v, struct err *e)
     struct store_checkpoint cp;
     struct err damage;
     (void)snprintf(path, sizeof path, "%s/checkpoint", v->root);
-    int rc = io_read_file(v->io, path, STORE_CHECKPOINT_BYTES, &buf, &len, e);
+    int rc = quiet_read_whole(v->io, path, STORE_CHECKPOINT_BYTES, &buf, &len, e);
     if (rc < 0)
         return rc == ERR_NOTFOUND ? 0 : rc;
     struct verify_at at = {.file = path};

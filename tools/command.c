@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tools/describe.h"
+
 static int print_help(const char *program, const char *summary, const struct command *table)
 {
     printf("Usage: %s COMMAND [options]\n\n%s\n\nCommands:\n", program, summary);
@@ -24,9 +26,24 @@ static int print_version(void)
     return COMMAND_OK;
 }
 
+/* Tells the table, and has each command tell its own. */
+static int describe_all(const struct describe *d, const char *program, const struct command *table)
+{
+    d->on_commands(d->arg, program, table);
+    for (const struct command *c = table; c->name; c++) {
+        char name[] = "";
+        char *argv[] = {name, NULL};
+        (void)c->run(1, argv); /* it only tells */
+    }
+    return COMMAND_OK;
+}
+
 int command_dispatch(const char *program, const char *summary, const struct command *table,
                      int argc, char **argv)
 {
+    const struct describe *d = describe_get();
+    if (d)
+        return describe_all(d, program, table);
     if (argc < 2) {
         fprintf(stderr, "%s: a command is missing; '%s --help' lists them\n", program, program);
         return COMMAND_USAGE;

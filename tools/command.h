@@ -30,7 +30,11 @@ int command_dispatch(const char *program, const char *summary, const struct comm
 /* One line on stderr: what failed. Returns COMMAND_FAILED. */
 int command_failed(const char *program, const struct err *e);
 
+/* Of `sluice` itself. */
+extern const struct command sluice_commands[];
+
 int cmd_bench(int argc, char **argv);
+int cmd_completion(int argc, char **argv);
 int cmd_dump(int argc, char **argv);
 int cmd_group(int argc, char **argv);
 int cmd_mem(int argc, char **argv);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/quiet_file.h"
 #include "tools/config_json.h"
 #include "tools/dump.h"
 #include "tools/dump_kind.h"
@@ -55,7 +56,7 @@ int dump_checkpoint(struct dump *d, const char *path, struct err *e)
     struct store_checkpoint cp;
     uint8_t *buf;
     size_t len;
-    int rc = io_read_file(d->io, path, STORE_CHECKPOINT_BYTES, &buf, &len, e);
+    int rc = quiet_read_whole(d->io, path, STORE_CHECKPOINT_BYTES, &buf, &len, e);
     if (rc < 0)
         return rc;
     struct err damage;
@@ -93,7 +94,7 @@ int dump_config_file(struct dump *d, const char *path, struct err *e)
     size_t len;
     json_t *root = NULL;
     struct err damage;
-    int rc = io_read_file(d->io, path, CONFIG_BYTES_MAX, &buf, &len, e);
+    int rc = quiet_read_whole(d->io, path, CONFIG_BYTES_MAX, &buf, &len, e);
     if (rc < 0)
         return rc;
     int parsed = config_json_parse(buf, len, &root, &damage);

@@ -19,6 +19,7 @@
 
 enum {
     PIECE_SLOTS = 2048,
+    FILE_BYTES_MAX = 1 << 30, /* RocketMQ's logs have 100 MiB */
     WHEEL_PRECISION_MS = 1000, /* timerPrecisionMs' default; slots hold time divided by it */
 };
 
@@ -115,28 +116,6 @@ static int show_log_bytes(struct timer_listing *l, struct span bytes, struct err
     return 0;
 }
 
-/* The whole file: RocketMQ's have 100 MiB at most times. */
-static int read_whole(struct dump *d, const char *path, uint8_t **ret_buf, size_t *ret_len,
-                      struct err *e)
-{
-    struct quiet_file f;
-    int rc = quiet_open(&f, d->io, path, e);
-    if (rc < 0)
-        return rc;
-    uint8_t *buf = malloc((size_t)f.bytes + 1);
-    if (!buf)
-        rc = err_set(e, ERR_NOMEM, "hold %" PRIu64 " bytes", f.bytes);
-    else
-        rc = quiet_read(&f, 0, buf, (size_t)f.bytes, ret_len, e);
-    quiet_close(&f);
-    if (rc < 0) {
-        free(buf);
-        return err_wrap(e, "read '%s'", path);
-    }
-    *ret_buf = buf;
-    return 0;
-}
-
 static int show_log_file(struct dump *d, const char *path, struct err *e)
 {
     struct timer_listing l = {.d = d, .path = path};
@@ -144,7 +123,7 @@ static int show_log_file(struct dump *d, const char *path, struct err *e)
     uint8_t *buf;
     size_t len;
     (void)queue_parse_name(slash ? slash + 1 : path, &l.start);
-    int rc = read_whole(d, path, &buf, &len, e);
+    int rc = quiet_read_whole(d->io, path, FILE_BYTES_MAX, &buf, &len, e);
     if (rc < 0)
         return rc;
     rc = show_log_bytes(&l, span_of(buf, len), e);
@@ -233,7 +212,7 @@ int dump_timer_check(struct dump *d, const char *path, struct err *e)
     struct timer_progress p;
     uint8_t *buf;
     size_t len;
-    int rc = read_whole(d, path, &buf, &len, e);
+    int rc = quiet_read_whole(d->io, path, FILE_BYTES_MAX, &buf, &len, e);
     if (rc < 0)
         return rc;
     if (!timer_progress_decode(span_of(buf, len), &p)) {

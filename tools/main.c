@@ -5,8 +5,9 @@
 
 #include "tools/command.h"
 
-static const struct command commands[] = {
+const struct command sluice_commands[] = {
     {"bench", "Measure the store and the broker beside what the machine can do", cmd_bench},
+    {"completion", "Print what completes commands and options in a shell", cmd_completion},
     {"dump", "Show what is in the files of a store", cmd_dump},
     {"group", "Make, list, show and delete consumer groups", cmd_group},
     {"mem", "Tell what a broker or a store costs in memory", cmd_mem},
@@ -32,6 +33,6 @@ static int flush_output(int rc)
 int main(int argc, char **argv)
 {
     int rc = command_dispatch("sluice", "Publish to, subscribe to, administer and inspect Sluice.",
-                              commands, argc, argv);
+                              sluice_commands, argc, argv);
     return flush_output(rc);
 }

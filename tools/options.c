@@ -12,6 +12,7 @@
 #include <strings.h>
 
 #include "tools/command.h"
+#include "tools/describe.h"
 
 /* getopt values: a spec's place in the table behind every character. */
 enum { MAX_SPECS = 32, VALUE_SPEC = 256, VALUE_HELP = 1024, VALUE_VERSION };
@@ -278,6 +279,11 @@ static int apply_defaults(const struct options *o)
 
 int options_parse(const struct options *o, int argc, char **argv, int *ret_first)
 {
+    const struct describe *d = describe_get();
+    if (d) {
+        d->on_options(d->arg, o);
+        return COMMAND_OK;
+    }
     struct getopt_table t = {0};
     build_table(o, &t);
     int rc = apply_defaults(o);

@@ -21,6 +21,7 @@ struct salvage {
     bool json;
     uint64_t file_bytes;       /* of the commit log */
     uint64_t queue_file_bytes; /* 0: taken from the files */
+    uint64_t batch_file_bytes;
     struct store_walk *walk;
     struct queue_files *files; /* of the damaged store */
     struct salvage_log *log;

@@ -63,11 +63,14 @@ int salvage_queues_open(struct salvage *s, struct err *e)
     if (!s->queues)
         return err_set(e, ERR_NOMEM, "write consume queues");
     int rc = queue_files_each(s->from, measure_queue, s, e);
-    s->queues->file_bytes[0] =
-        s->queue_file_bytes > 0 ? s->queue_file_bytes : s->queues->file_bytes[0];
-    for (int is_batch = 0; is_batch < 2; is_batch++)
-        if (s->queues->file_bytes[is_batch] == 0)
-            s->queues->file_bytes[is_batch] = FILE_ENTRIES * queue_entry_bytes(is_batch);
+    const uint64_t told[] = {s->queue_file_bytes, s->batch_file_bytes};
+    for (int is_batch = 0; is_batch < 2; is_batch++) {
+        uint64_t *file_bytes = &s->queues->file_bytes[is_batch];
+        if (told[is_batch] > 0)
+            *file_bytes = told[is_batch];
+        else if (*file_bytes == 0)
+            *file_bytes = FILE_ENTRIES * queue_entry_bytes(is_batch);
+    }
     return rc;
 }
 

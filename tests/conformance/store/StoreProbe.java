@@ -122,11 +122,25 @@ public final class StoreProbe {
             if (message == null)
                 throw new IOException(queue.getTopic() + "/" + queue.getQueueId() + " entry " + i
                     + " points at no record");
-            if (message.getQueueOffset() != i || message.getQueueId() != queue.getQueueId()
+            if (message.getQueueId() != queue.getQueueId()
                 || !message.getTopic().equals(queue.getTopic()))
                 throw new IOException("entry " + i + " points at another queue's record");
-            listMessage(store, message, unit);
+            if (message.getQueueOffset() == i)
+                listMessage(store, message, unit);
+            else
+                listStandIn(queue, message, unit, i);
         }
+    }
+
+    // Where a message was lost, the entry of another one stands, which has its own too.
+    private static void listStandIn(ConsumeQueueInterface queue, MessageExt message, CqUnit unit,
+        long i) throws Exception {
+        CqUnit own = queue.get(message.getQueueOffset());
+        if (own == null || own.getPos() != unit.getPos())
+            throw new IOException("entry " + i + " points at another entry's record");
+        Map<String, Object> line = new LinkedHashMap<>();
+        line.put("standsInFor", i);
+        print(line);
     }
 
     // Whether each of its keys leads to the message.
