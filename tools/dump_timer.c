@@ -19,7 +19,7 @@
 
 enum {
     PIECE_SLOTS = 2048,
-    FILE_BYTES_MAX = 1 << 30, /* RocketMQ's logs have 100 MiB */
+    FILE_BYTES_MAX = 1 << 30,  /* RocketMQ's logs have 100 MiB */
     WHEEL_PRECISION_MS = 1000, /* timerPrecisionMs' default; slots hold time divided by it */
 };
 

@@ -371,7 +371,9 @@ static int visit_folder(const struct visit *v, const char *path, int depth, stru
     char full[PATH_MAX];
     struct dirent **names = NULL;
     int n = 0;
-    (void)snprintf(full, sizeof full, "%s/%s", v->root, path);
+    int full_len = snprintf(full, sizeof full, "%s/%s", v->root, path);
+    if (full_len < 0 || (size_t)full_len >= sizeof full)
+        return err_set(e, ERR_TOOBIG, "path of '%s' is too long", path);
     int rc = list_names(full, &names, &n, e);
     for (int i = 0; rc == 0 && i < n; i++) {
         char child[PATH_MAX];

@@ -5,10 +5,11 @@
 
 int bench_store(int argc, char **argv)
 {
-    static const struct bench_set *const sets[] = {&case_append, &case_pace, &case_read, NULL};
+    static const struct bench_set *const sets[] = {&case_append, &case_dump, &case_pace, &case_read,
+                                                   NULL};
     return bench_main(
         "store",
         "Appends to scratch stores and reads them, beside memcpy and CRC-32 of the same bytes\n"
-        "into a prepared mapping, and plain reads of the same files.",
+        "into a prepared mapping, and plain reads of the same files; counts what is in a log.",
         sets, argc, argv);
 }
