@@ -15,6 +15,7 @@ enum lock_rank {
     LOCK_ALARM = 32,   /* broker: when messages become visible again */
     LOCK_LEASES = 35,  /* broker: the table of leases */
     LOCK_LEASE = 40,   /* broker: leases of one group and topic */
+    LOCK_ROLE = 45,    /* store: who dispatches; held over the arrival callback */
     LOCK_HOLD = 50,    /* broker: parked receives */
     LOCK_STREAM = 55,  /* broker: the open telemetry streams */
     LOCK_CALL = 60,    /* broker: one call's queue of outgoing messages */

@@ -9,6 +9,10 @@
 #include "broker/convert.h"
 #include "broker/bounds.h"
 
+/* Up to so many messages of a request are brought into their queues by the worker; it costs less
+ * than to wake the dispatcher, which is left the many, as it does them on another core. */
+enum { DISPATCH_HERE_MAX = 8 };
+
 /* What became of one message. */
 struct outcome {
     struct status status;
@@ -91,6 +95,7 @@ static int append(struct send *s, const struct proto_message *m, struct outcome 
     if (rc)
         return rc;
     record.queue_id = choose_queue(s->b, &topic, m);
+    record.defers_dispatch = s->n <= DISPATCH_HERE_MAX;
     rc = store_submit(s->b->store, &record, &s->ticket, &appended, &e);
     if (rc)
         return status_of_err(&o->status, &e);
@@ -262,6 +267,8 @@ static void finish(struct send *s)
         refuse(s->call, &s->refusal);
     else
         reply_all(s);
+    if (s->n <= DISPATCH_HERE_MAX)
+        store_dispatch(s->b->store); /* after the reply, which does not wait for it */
     proto_send_free(s->walker);
     if (s->kept) {
         rpc_unref(s->call);

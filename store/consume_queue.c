@@ -307,8 +307,22 @@ static int write_entry(struct consume_queue *q, uint64_t queue_off,
     int rc = reach(q, at, e);
     if (rc < 0)
         return rc;
+    uint64_t in_file = at - q->tail->start + STORE_QUEUE_ENTRY_BYTES;
+    uint64_t page_end = (in_file + MAPPED_PAGE_BYTES - 1) / MAPPED_PAGE_BYTES * MAPPED_PAGE_BYTES;
     record_queue_entry_encode(q->tail->base + (at - q->tail->start), entry);
+    if (page_end > q->tail->bytes)
+        page_end = q->tail->bytes;
+    atomic_store_explicit(&q->warm_upto, q->tail->start + page_end, memory_order_relaxed);
     return 0;
+}
+
+bool consume_queue_is_warm(const struct consume_queue *q, uint64_t queue_off)
+{
+    if (queue_off != load_end(q) || !q->tail)
+        return false;
+    uint64_t at = queue_off * STORE_QUEUE_ENTRY_BYTES;
+    uint64_t warm_upto = atomic_load_explicit(&q->warm_upto, memory_order_relaxed); /* see there */
+    return at >= q->tail->start && at + STORE_QUEUE_ENTRY_BYTES <= warm_upto;
 }
 
 /* An empty queue without files begins at `queue_off`: numbers before it in the first file are
@@ -414,6 +428,7 @@ int consume_queue_flush(struct consume_queue *q, uint64_t *ret_bytes, struct err
     uint64_t end = load_end(q) * STORE_QUEUE_ENTRY_BYTES;
     uint64_t at = q->flushed_off * STORE_QUEUE_ENTRY_BYTES;
     *ret_bytes = at < end ? end - at : 0;
+    atomic_store_explicit(&q->warm_upto, 0, memory_order_relaxed); /* the sync protects its pages */
     while (at < end) {
         struct mapped_file *f;
         int rc = mapped_files_pin(&q->files, at, &f, e);

@@ -25,6 +25,9 @@ struct consume_queue {
     struct queue_seq seq;
     /* dispatcher only (recovery before it starts) */
     struct mapped_file *tail; /* the file written to, pinned; may be NULL */
+    /* atomic, relaxed: moved on by the dispatcher, to 0 by the flusher, whose sync protects pages
+     * again. A stale value costs a page fault. Bytes below it were written to since. */
+    _Atomic uint64_t warm_upto;
     uint64_t flushed_off;     /* flusher only: entries below it are on disk */
     /* atomic: stored by the dispatcher (release), loaded by any reader (acquire) -- I2 */
     _Atomic uint64_t min_off; /* first entry */
@@ -66,6 +69,10 @@ enum queue_put {
 int consume_queue_put(struct consume_queue *q, uint64_t queue_off,
                       const struct store_queue_entry *entry, enum queue_put *ret,
                       struct err *e) MUST_CHECK;
+
+/* Whether consume_queue_put of `queue_off` would go on at the end, in a page that is there: it then
+ * waits for nothing. Thread: dispatcher. */
+bool consume_queue_is_warm(const struct consume_queue *q, uint64_t queue_off);
 
 /* Fills the numbers up to `queue_off` with entries that match no record (rocketmq-store 3.2): what
  * they pointed at is lost. ERR_CORRUPT over a bound. Thread: dispatcher or recovery. */

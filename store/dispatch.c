@@ -1,6 +1,8 @@
 /* Follows the published end of the log and writes consume-queue entries.
  *
- * One thread, in log order, so that numbers in a queue come one after the other. Doing a record
+ * One thread at a time, in log order, so that numbers in a queue come one after the other: the
+ * worker, or an appender that has just published and does the little there is to do itself. It does
+ * no more than waits for nothing: pages of a queue are touched first by the worker. Doing a record
  * twice writes nothing the second time. A full disk stops the dispatcher at the record it has, and
  * it tries again; the log goes on, and so do reads of what was dispatched. `dispatched` moves over
  * a record only after its entry is readable, and arrival is told after that.
@@ -10,6 +12,8 @@
  * it is, does not make a rate: the dispatcher is there for its last record as for its first. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/dispatch.h"
+
+#include <limits.h>
 
 #include "store/format.h"
 #include "store/record.h"
@@ -21,6 +25,7 @@ enum {
     BUSY_RECORDS = 32, /* in that time */
     BUSY_IN_A_ROW = 2, /* measurements, to tell a stream from a burst */
     RUN_MAX = 256,     /* entries before `dispatched` moves over them */
+    TRY_RECORDS = 128, /* one appender does in one go */
 };
 
 void dispatcher_init(struct dispatcher *d, struct commit_log *log, struct consume_queues *queues,
@@ -33,6 +38,7 @@ void dispatcher_init(struct dispatcher *d, struct commit_log *log, struct consum
         .arrival_arg = opt->arrival_arg,
     };
     worker_init(&d->worker, dispatcher_step, d);
+    lock_init(&d->role, LOCK_ROLE);
     lock_init(&d->lock, LOCK_LEAF);
     lock_cond_init(&d->moved);
 }
@@ -118,9 +124,28 @@ static void move_to(struct dispatcher *d, uint64_t log_off)
     atomic_store_explicit(&d->dispatched, log_off, memory_order_release);
 }
 
-static int dispatch(struct dispatcher *d, const struct store_record *rec, struct err *e)
+/* What a step may do. */
+enum effort {
+    EFFORT_ALL,
+    EFFORT_LITTLE, /* nothing that may wait for a disk: such a record is left */
+};
+
+enum { LEFT = 1 }; /* by EFFORT_LITTLE */
+
+/* Whether the record's entry goes where entries were written before. Makes d->last its queue. */
+static bool is_little(struct dispatcher *d, const struct store_record *rec)
+{
+    struct err e;
+    return record_is_queued(rec) && find_queue(d->queues, rec, &d->last, &e) == 0 &&
+           consume_queue_is_warm(d->last, rec->queue_off);
+}
+
+static int dispatch(struct dispatcher *d, const struct store_record *rec, enum effort effort,
+                    struct err *e)
 {
     enum dispatch_one done = DISPATCH_NONE;
+    if (effort == EFFORT_LITTLE && !is_little(d, rec))
+        return LEFT;
     int rc = dispatch_record(d->queues, rec, &d->last, &done, e);
     if (rc == 0 && done == DISPATCH_AHEAD) { /* its file of entries was lost under us (I6) */
         rc = consume_queue_fill(d->last, rec->queue_off, e);
@@ -143,8 +168,10 @@ static int dispatch(struct dispatcher *d, const struct store_record *rec, struct
 
 /* ---- what was handed over ---- */
 
-static bool put_handed(const struct handed *item)
+static bool put_handed(const struct handed *item, enum effort effort)
 {
+    if (effort == EFFORT_LITTLE && !consume_queue_is_warm(item->queue, item->queue_off))
+        return false;
     struct err e;
     enum queue_put put;
     struct store_queue_entry entry = {
@@ -156,14 +183,15 @@ static bool put_handed(const struct handed *item)
 /* Writes the entries of records that were handed over from `log_off` on, as long as they follow
  * each other in one queue; returns how many. What cannot be done this way is left for the record's
  * own turn, which knows why. */
-static size_t dispatch_handed(struct dispatcher *d, uint64_t log_off, uint64_t end)
+static size_t dispatch_handed(struct dispatcher *d, uint64_t log_off, uint64_t end,
+                              enum effort effort)
 {
     const struct handed *items;
     size_t n = handover_look(d->log->handover, log_off, &items), i = 0;
     if (n > RUN_MAX)
         n = RUN_MAX;
     for (; i < n && log_off < end && items[i].log_off == log_off; i++) {
-        if (items[i].queue != items[0].queue || !put_handed(&items[i]))
+        if (items[i].queue != items[0].queue || !put_handed(&items[i], effort))
             break;
         log_off += items[i].size;
     }
@@ -192,7 +220,8 @@ static int open_at(struct dispatcher *d, uint64_t log_off, struct err *e)
 }
 
 /* The record, filler or damage at `log_off`, below `end`. */
-static int dispatch_next(struct dispatcher *d, uint64_t log_off, uint64_t end, struct err *e)
+static int dispatch_next(struct dispatcher *d, uint64_t log_off, uint64_t end, enum effort effort,
+                         struct err *e)
 {
     int rc = open_at(d, log_off, e);
     if (rc < 0)
@@ -204,7 +233,7 @@ static int dispatch_next(struct dispatcher *d, uint64_t log_off, uint64_t end, s
     struct store_record rec;
     switch (record_decode(rest, log_off, &rec, /* ret_why = */ NULL)) {
     case RECORD_OK:
-        return dispatch(d, &rec, e);
+        return dispatch(d, &rec, effort, e);
     case RECORD_BLANK:
         move_to(d, file_end);
         return 0;
@@ -213,6 +242,8 @@ static int dispatch_next(struct dispatcher *d, uint64_t log_off, uint64_t end, s
     case RECORD_BAD:
         break;
     }
+    if (effort == EFFORT_LITTLE)
+        return LEFT; /* finding the next may take long */
     /* we published it whole, so somebody else wrote here: go on with the next whole record (I6) */
     uint64_t found;
     bool has_more = recovery_find_record(rest, log_off, &found);
@@ -230,6 +261,17 @@ static void tell_waiters(struct dispatcher *d, int rc, const struct err *e)
     lock_drop(&d->lock);
 }
 
+/* The failure of a step stays: only a step can do what failed. */
+static void tell_progress(struct dispatcher *d)
+{
+    lock_take(&d->lock);
+    if (d->n_waiting > 0)
+        (void)pthread_cond_broadcast(&d->moved);
+    lock_drop(&d->lock);
+    if (d->follower)
+        worker_wake(d->follower);
+}
+
 /* Whether records come so fast that a nap is better than a wake for each. */
 static bool is_busy(struct dispatcher *d, unsigned n)
 {
@@ -245,28 +287,69 @@ static bool is_busy(struct dispatcher *d, unsigned n)
     return d->n_busy >= BUSY_IN_A_ROW;
 }
 
+/* Dispatches up to `max` records of what is published, and counts them. */
+static int dispatch_some(struct dispatcher *d, enum effort effort, unsigned max, unsigned *ret_n,
+                         struct err *e)
+{
+    lock_assert_held(&d->role);
+    int rc = 0;
+    uint64_t at;
+    unsigned n = 0;
+    /* seq_cst with worker_wake and lock_try: what was published before is seen here */
+    uint64_t end = atomic_load_explicit(&d->log->published, memory_order_seq_cst);
+    /* relaxed: stored under the role */
+    while (rc == 0 && n < max &&
+           (at = atomic_load_explicit(&d->dispatched, memory_order_relaxed)) < end) {
+        unsigned n_handed = (unsigned)dispatch_handed(d, at, end, effort);
+        if (n_handed == 0)
+            rc = dispatch_next(d, at, end, effort, e);
+        n += n_handed > 0 ? n_handed : rc == 0;
+    }
+    *ret_n = n;
+    return rc;
+}
+
+static bool has_more(const struct dispatcher *d)
+{
+    /* seq_cst: after the role was let go, so that whoever found it taken is not forgotten */
+    return atomic_load_explicit(&d->log->published, memory_order_seq_cst) >
+           atomic_load_explicit(&d->dispatched, memory_order_seq_cst);
+}
+
 int dispatcher_step(void *arg)
 {
     struct dispatcher *d = arg;
     struct err e;
-    int rc = 0;
-    uint64_t at;
     unsigned n = 0;
-    /* seq_cst with worker_wake: what was published before a wake is seen here */
-    uint64_t end = atomic_load_explicit(&d->log->published, memory_order_seq_cst);
-    /* relaxed: this thread stored it */
-    while (rc == 0 && (at = atomic_load_explicit(&d->dispatched, memory_order_relaxed)) < end) {
-        unsigned n_handed = (unsigned)dispatch_handed(d, at, end);
-        if (n_handed == 0)
-            rc = dispatch_next(d, at, end, &e);
-        n += n_handed > 0 ? n_handed : 1;
-    }
+    lock_take(&d->role);
+    int rc = dispatch_some(d, EFFORT_ALL, UINT_MAX, &n, &e);
+    lock_drop(&d->role);
     tell_waiters(d, rc, &e);
     if (n > 0 && d->follower)
         worker_wake(d->follower);
     if (rc < 0)
         return RETRY_MS;
-    return is_busy(d, n) ? WORKER_NAP : WORKER_WHEN_WOKEN;
+    if (is_busy(d, n))
+        return WORKER_NAP;
+    return has_more(d) ? WORKER_AT_ONCE : WORKER_WHEN_WOKEN;
+}
+
+void dispatcher_try(struct dispatcher *d)
+{
+    struct err e;
+    do {
+        if (!lock_try(&d->role))
+            return; /* who has it looks again when it is done */
+        unsigned n = 0;
+        int rc = dispatch_some(d, EFFORT_LITTLE, TRY_RECORDS, &n, &e);
+        lock_drop(&d->role);
+        if (n > 0)
+            tell_progress(d);
+        if (rc != 0 || n >= TRY_RECORDS) {
+            worker_wake(&d->worker);
+            return;
+        }
+    } while (has_more(d));
 }
 
 /* An error when waiting for `log_off` is no use. */
@@ -319,4 +402,5 @@ void dispatcher_fini(struct dispatcher *d)
     worker_fini(&d->worker);
     (void)pthread_cond_destroy(&d->moved);
     lock_fini(&d->lock);
+    lock_fini(&d->role);
 }

@@ -17,13 +17,15 @@ struct dispatcher {
     void (*on_arrival)(void *arg, const struct store_arrival *a); /* may be NULL */
     void *arrival_arg;
     struct worker *follower; /* woken when `dispatched` moved; may be NULL */
-    /* dispatcher only */
+    struct lock role;        /* LOCK_ROLE: who holds it is the dispatcher */
+    /* guarded by role */
     struct mapped_file *file;   /* read from; pinned; may be NULL */
     struct consume_queue *last; /* of the record before; a reference; may be NULL */
-    uint64_t rate_ns;           /* when the rate was measured last */
-    unsigned n_since;           /* records since */
-    unsigned n_busy;            /* measurements in a row that said that much is appended */
-    struct lock lock;           /* LOCK_LEAF */
+    /* the worker only */
+    uint64_t rate_ns; /* when the rate was measured last */
+    unsigned n_since; /* records since */
+    unsigned n_busy;  /* measurements in a row that said that much is appended */
+    struct lock lock; /* LOCK_LEAF */
     pthread_cond_t moved;
     /* guarded by lock */
     unsigned n_waiting;
@@ -43,6 +45,11 @@ void dispatcher_begin(struct dispatcher *d, uint64_t log_off, uint64_t last_ms);
 
 /* Dispatches what is published; the worker's step (`arg` is the dispatcher). */
 int dispatcher_step(void *arg);
+
+/* Dispatches on the calling thread what is published, as far as that waits for nothing, unless
+ * another thread is at it; the worker is woken for the rest. Locks: takes LOCK_ROLE, if free.
+ */
+void dispatcher_try(struct dispatcher *d);
 
 /* Waits until everything below `log_off` is dispatched. An error: the queues cannot be written, or
  * the log has failed before it came to `log_off`. */

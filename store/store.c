@@ -364,7 +364,8 @@ int store_submit(struct store *s, const struct store_message *m, struct store_ti
     if (s->log.is_written) {
         group_commit_note(&s->commit, ret, t);
     } else {
-        worker_wake(&s->dispatcher.worker);
+        if (!m->defers_dispatch)
+            worker_wake(&s->dispatcher.worker);
         flusher_nudge(&s->flusher, ret->log_off + ret->size);
     }
     return 0;
@@ -387,6 +388,11 @@ int store_append(struct store *s, const struct store_message *m, struct store_ap
     if (rc == 0)
         *ret = at;
     return rc;
+}
+
+void store_dispatch(struct store *s)
+{
+    dispatcher_try(&s->dispatcher);
 }
 
 /* Refuses appends to the queues of `l`; returns the log's end then. */

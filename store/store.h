@@ -182,6 +182,7 @@ struct store_message {
     struct span properties;  /* encoded text, at most 32,767 bytes */
     const struct span *body; /* pieces; none is copied on its way to mapping or disk */
     size_t n_body;
+    bool defers_dispatch; /* the caller calls store_dispatch soon: the dispatcher is not woken */
 };
 
 struct store_appended {
@@ -235,6 +236,11 @@ static inline bool store_ticket_waits(const struct store_ticket *t)
  * not be; on_settled is not called then. */
 int store_settle(struct store *s, struct store_ticket *t, enum store_settled *ret,
                  struct err *e) MUST_CHECK;
+
+/* Brings what was appended with defers_dispatch into the consume queues on this thread, where that
+ * waits for nothing; the dispatcher does the rest. It may call on_arrival. Thread: any. Locks:
+ * takes LOCK_ROLE if it is free, and what on_arrival takes. */
+void store_dispatch(struct store *s);
 
 /* ---- reading ---- */
 

@@ -114,6 +114,35 @@ START_TEST(putting_twice_writes_once)
 }
 END_TEST
 
+static void grow_files_to(uint64_t bytes)
+{
+    q->files.file_bytes = bytes; /* before there is one */
+}
+
+START_TEST(the_end_is_warm_up_to_the_page_s_end)
+{
+    enum { IN_PAGE = 4096 / STORE_QUEUE_ENTRY_BYTES };
+    grow_files_to(4096 * 20);
+    ck_assert(!consume_queue_is_warm(q, 0));
+    for (uint64_t i = 0; i < 2 * IN_PAGE; i++) {
+        ck_assert_int_eq(put(i, 100 * i), QUEUE_PUT_NEW);
+        uint64_t next_end = (i + 2) * STORE_QUEUE_ENTRY_BYTES;
+        uint64_t last_end = (i + 1) * STORE_QUEUE_ENTRY_BYTES;
+        ck_assert_int_eq(consume_queue_is_warm(q, i + 1),
+                         (next_end - 1) / 4096 == (last_end - 1) / 4096);
+    }
+}
+END_TEST
+
+START_TEST(no_number_but_the_next_is_warm)
+{
+    put_many(2);
+    ck_assert(consume_queue_is_warm(q, 2));
+    ck_assert(!consume_queue_is_warm(q, 1));
+    ck_assert(!consume_queue_is_warm(q, 3));
+}
+END_TEST
+
 START_TEST(an_entry_behind_a_hole_waits_until_it_is_filled)
 {
     struct err e;
@@ -298,6 +327,8 @@ static Suite *make_suite(void)
     tcase_add_test(tc, entries_come_back_with_all_fields);
     tcase_add_test(tc, a_read_ends_with_the_file_and_with_the_queue);
     tcase_add_test(tc, putting_twice_writes_once);
+    tcase_add_test(tc, the_end_is_warm_up_to_the_page_s_end);
+    tcase_add_test(tc, no_number_but_the_next_is_warm);
     tcase_add_test(tc, an_entry_behind_a_hole_waits_until_it_is_filled);
     tcase_add_test(tc, a_hole_too_wide_to_be_lost_records_is_refused);
     tcase_add_test(tc, a_queue_may_begin_at_any_number);

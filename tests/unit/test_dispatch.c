@@ -163,6 +163,79 @@ START_TEST(a_record_damaged_before_its_dispatch_does_not_hide_the_next)
 }
 END_TEST
 
+/* The queue of log_fixture_append, with a reference; NULL: it is not there. */
+static uint64_t queue_end(void)
+{
+    struct consume_queue *q = consume_queues_get(&f.queues, span_str("T"), 0);
+    uint64_t end = q ? q->end_off : 0;
+    consume_queue_unref(q);
+    return end;
+}
+
+START_TEST(an_appender_dispatches_into_a_page_in_use)
+{
+    (void)log_fixture_append(&f, 10);
+    (void)dispatcher_step(&f.dispatcher);
+    (void)log_fixture_append(&f, 10);
+    (void)log_fixture_append(&f, 10);
+    dispatcher_try(&f.dispatcher);
+    ck_assert_uint_eq(queue_end(), 3);
+    ck_assert_uint_eq(f.dispatcher.dispatched, commit_log_published(&f.log));
+    ck_assert(!f.dispatcher.worker.woken);
+}
+END_TEST
+
+START_TEST(an_appender_leaves_a_first_entry_to_the_worker)
+{
+    (void)log_fixture_append(&f, 10);
+    dispatcher_try(&f.dispatcher);
+    ck_assert_uint_eq(f.dispatcher.dispatched, 0);
+    ck_assert(f.dispatcher.worker.woken);
+}
+END_TEST
+
+START_TEST(an_appender_leaves_a_new_file_to_the_worker)
+{
+    const uint64_t in_file = f.queues.file_bytes / STORE_QUEUE_ENTRY_BYTES;
+    (void)log_fixture_append(&f, 10);
+    (void)dispatcher_step(&f.dispatcher);
+    for (uint64_t i = 1; i < in_file + 2; i++)
+        (void)log_fixture_append(&f, 10);
+    for (int i = 0; i < 3; i++)
+        dispatcher_try(&f.dispatcher);
+    ck_assert_uint_eq(queue_end(), in_file);
+    ck_assert(f.dispatcher.worker.woken);
+}
+END_TEST
+
+START_TEST(an_appender_leaves_a_flushed_page_to_the_worker)
+{
+    uint64_t bytes;
+    struct err e;
+    (void)log_fixture_append(&f, 10);
+    (void)dispatcher_step(&f.dispatcher);
+    struct consume_queue *q = consume_queues_get(&f.queues, span_str("T"), 0);
+    ck_assert_int_eq(consume_queue_flush(q, &bytes, &e), 0);
+    consume_queue_unref(q);
+    (void)log_fixture_append(&f, 10);
+    dispatcher_try(&f.dispatcher);
+    ck_assert_uint_eq(queue_end(), 1);
+    ck_assert(f.dispatcher.worker.woken);
+}
+END_TEST
+
+START_TEST(an_appender_goes_on_when_somebody_else_dispatches)
+{
+    (void)log_fixture_append(&f, 10);
+    (void)dispatcher_step(&f.dispatcher);
+    (void)log_fixture_append(&f, 10);
+    pthread_mutex_lock(&f.dispatcher.role.mutex); /* somebody else's: not in this thread's ranks */
+    dispatcher_try(&f.dispatcher);
+    pthread_mutex_unlock(&f.dispatcher.role.mutex);
+    ck_assert_uint_eq(queue_end(), 1);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *s = suite_create("dispatch");
@@ -175,6 +248,11 @@ static Suite *make_suite(void)
     tcase_add_test(tc, the_dispatcher_naps_while_much_is_appended);
     tcase_add_test(tc, the_dispatcher_does_not_nap_after_a_large_request);
     tcase_add_test(tc, a_full_disk_stops_the_dispatcher_until_there_is_room);
+    tcase_add_test(tc, an_appender_dispatches_into_a_page_in_use);
+    tcase_add_test(tc, an_appender_leaves_a_first_entry_to_the_worker);
+    tcase_add_test(tc, an_appender_leaves_a_new_file_to_the_worker);
+    tcase_add_test(tc, an_appender_leaves_a_flushed_page_to_the_worker);
+    tcase_add_test(tc, an_appender_goes_on_when_somebody_else_dispatches);
     tcase_add_test(tc, a_record_damaged_before_its_dispatch_does_not_hide_the_next);
     suite_add_tcase(s, tc);
     return s;
