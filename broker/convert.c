@@ -270,6 +270,16 @@ static void format_host(char text[CONVERT_HOST_BYTES], const struct store_host *
                    host->port);
 }
 
+static void remember_host(struct convert_delivery *c, const struct store_host *host)
+{
+    const struct store_host *known = &c->store_host_of;
+    if (known->addr_len == host->addr_len && known->port == host->port &&
+        memcmp(known->addr, host->addr, host->addr_len) == 0)
+        return; /* a zeroed one has no length: no record's */
+    format_host(c->store_host, host);
+    c->store_host_of = *host;
+}
+
 static struct span format_address(char text[CONVERT_HOST_BYTES], const struct store_host *host)
 {
     text[0] = '\0';
@@ -464,7 +474,7 @@ int convert_to_delivery(struct convert_delivery *c, const struct store_record *r
         .queue_off = (int64_t)rec->queue_off,
         .body_len = rec->body.len,
     };
-    format_host(c->store_host, &rec->store_host);
+    remember_host(c, &rec->store_host);
     d.store_host = span_str(c->store_host);
     int rc = take_properties(c, rec, &d, e);
     if (rc)

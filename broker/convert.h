@@ -51,6 +51,7 @@ struct convert_delivery {
     size_t n_properties_max;
     struct span *keys;
     size_t n_keys_max;
+    struct store_host store_host_of; /* that of store_host, which is the same nearly always */
     char store_host[CONVERT_HOST_BYTES];
     char born_host[CONVERT_HOST_BYTES];
     char message_id[CONVERT_ID_BYTES];

@@ -1,12 +1,51 @@
 /* The reply of a receive. A message is two pieces: a head made here, and the body where it lies in
- * the mapping, pinned until gRPC has written it (I3). */
+ * the mapping, pinned until gRPC has written it (I3). The heads of a reply share their memory: what
+ * one message needs of it is no allocation of its own. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/deliver.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/log.h"
 #include "broker/convert.h"
+
+enum { HEADS_BYTES = 16 * 1024 - 64 }; /* the usual 32 heads */
+
+/* Memory of heads, freed when the last of them was written. */
+struct heads {
+    _Atomic uint32_t n_refs; /* relaxed up by who has one, acq_rel down */
+    size_t used, room;
+    uint8_t bytes[];
+};
+
+static void heads_unref(void *arg)
+{
+    struct heads *h = arg;
+    if (h && atomic_fetch_sub_explicit(&h->n_refs, 1, memory_order_acq_rel) == 1)
+        free(h);
+}
+
+/* Room for one head, with a reference to `*heads`, which changes when it is full. */
+static int heads_take(struct heads **heads, size_t bytes, uint8_t **ret, struct err *e)
+{
+    struct heads *h = *heads;
+    if (!h || h->room - h->used < bytes) {
+        size_t room = bytes > HEADS_BYTES ? bytes : HEADS_BYTES;
+        h = malloc(sizeof *h + room);
+        if (!h)
+            return err_set(e, ERR_NOMEM, "make the head of a message");
+        atomic_init(&h->n_refs, 1);
+        h->used = 0;
+        h->room = room;
+        heads_unref(*heads);
+        *heads = h;
+    }
+    atomic_fetch_add_explicit(&h->n_refs, 1, memory_order_relaxed);
+    *ret = h->bytes + h->used;
+    h->used += bytes;
+    return 0;
+}
 
 static void unpin(void *pin)
 {
@@ -39,8 +78,8 @@ void deliver_status(struct broker *b, struct rpc_call *call, const struct status
     finish(b, call);
 }
 
-static int write_handle(const struct deliver *d, const struct taken *m,
-                        char ret_text[RECEIPT_TEXT_BYTES], struct err *e)
+static void write_handle(const struct deliver *d, const struct taken *m,
+                         char ret_text[RECEIPT_TEXT_BYTES])
 {
     struct receipt receipt = {.group_hash = receipt_hash(d->group),
                               .topic_hash = receipt_hash(d->topic),
@@ -50,22 +89,27 @@ static int write_handle(const struct deliver *d, const struct taken *m,
                               .attempt = m->entry.attempt,
                               .nonce = m->entry.nonce,
                               .until_ms = m->entry.until_ms};
-    return receipt_encode(d->b->receipts, &receipt, ret_text, e);
+    receipt_encode(d->b->receipts, &receipt, ret_text);
 }
 
-/* The bytes before the body, to be freed. */
-static int make_head(const struct deliver *d, struct convert_delivery *scratch,
-                     const struct taken *m, uint8_t **ret_head, size_t *ret_len, struct err *e)
+/* What is used from message to message of a reply. */
+struct scratch {
+    struct convert_delivery convert;
+    struct heads *heads;
+};
+
+/* The bytes before the body, with a reference to s->heads. */
+static int make_head(const struct deliver *d, struct scratch *s, const struct taken *m,
+                     struct span *ret_head, struct err *e)
 {
     struct proto_delivery out;
     char handle[RECEIPT_TEXT_BYTES], digest[DIGEST_TEXT_BYTES];
-    int rc = convert_to_delivery(scratch, &m->slice.rec, &out, e);
-    if (!rc)
-        rc = write_handle(d, m, handle, e);
+    int rc = convert_to_delivery(&s->convert, &m->slice.rec, &out, e);
     if (!rc)
         rc = digest_text(d->digest, m->crc, m->slice.rec.body, digest, e);
     if (rc)
         return rc;
+    write_handle(d, m, handle);
     out.topic = d->topic;
     out.topic_namespace = d->topic_namespace;
     out.receipt_handle = span_of(handle, sizeof handle);
@@ -75,24 +119,23 @@ static int make_head(const struct deliver *d, struct convert_delivery *scratch,
     out.digest = span_str(digest);
     out.invisible_ms = (int64_t)d->invisible_ms;
     out.has |= PROTO_HAS_INVISIBLE_DURATION;
-    uint8_t *head = malloc(proto_delivery_size(&out));
-    if (!head)
-        return err_set(e, ERR_NOMEM, "make the head of a message");
-    *ret_len = proto_delivery_encode(&out, head);
-    *ret_head = head;
+    uint8_t *head = NULL;
+    rc = heads_take(&s->heads, proto_delivery_size(&out), &head, e);
+    if (rc)
+        return rc;
+    *ret_head = span_of(head, proto_delivery_encode(&out, head));
     return 0;
 }
 
-static int send_message(const struct deliver *d, struct convert_delivery *scratch,
-                        const struct taken *m, struct err *e)
+static int send_message(const struct deliver *d, struct scratch *s, const struct taken *m,
+                        struct err *e)
 {
-    uint8_t *head = NULL;
-    size_t len = 0;
-    int rc = make_head(d, scratch, m, &head, &len, e);
+    struct span head;
+    int rc = make_head(d, s, m, &head, e);
     if (rc)
         return rc;
     struct rpc_piece pieces[] = {
-        {.bytes = span_of(head, len), .release = free, .arg = head},
+        {.bytes = head, .release = heads_unref, .arg = s->heads},
         {.bytes = m->slice.rec.body, .release = unpin, .arg = m->slice.pin},
     };
     bool has_body = m->slice.rec.body.len > 0;
@@ -106,7 +149,7 @@ void deliver_messages(const struct deliver *d, struct lease *lease, const struct
                       size_t n)
 {
     struct err e;
-    struct convert_delivery scratch = {0};
+    struct scratch scratch = {0};
     send_status(d->call, CODE(OK), "OK");
     for (size_t i = 0; i < n; i++) {
         if (send_message(d, &scratch, &messages[i], &e) == 0)
@@ -115,6 +158,7 @@ void deliver_messages(const struct deliver *d, struct lease *lease, const struct
         take_give_back(d->b, lease, &messages[i], 1);
         store_unpin(messages[i].slice.pin);
     }
-    convert_delivery_fini(&scratch);
+    convert_delivery_fini(&scratch.convert);
+    heads_unref(scratch.heads);
     finish(d->b, d->call);
 }

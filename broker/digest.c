@@ -35,15 +35,25 @@ static int put_md5(struct span body, char *text, struct err *e)
     return 0;
 }
 
+/* Upper-case hexadecimal, at least `n_digits`. */
+static void put_hex(uint32_t value, unsigned n_digits, char *text)
+{
+    while (n_digits < 8 && value >> (4 * n_digits) != 0)
+        n_digits++;
+    text[n_digits] = '\0';
+    for (; n_digits > 0; value >>= 4)
+        text[--n_digits] = "0123456789ABCDEF"[value & 15];
+}
+
 int digest_text(enum digest_form form, uint32_t crc, struct span body,
                 char ret_text[DIGEST_TEXT_BYTES], struct err *e)
 {
     switch (form) {
     case DIGEST_CRC32_HEX:
-        (void)snprintf(ret_text, DIGEST_TEXT_BYTES, "%" PRIX32, crc);
+        put_hex(crc, 1, ret_text);
         return 0;
     case DIGEST_CRC32_HEX8:
-        (void)snprintf(ret_text, DIGEST_TEXT_BYTES, "%08" PRIX32, crc);
+        put_hex(crc, 8, ret_text);
         return 0;
     case DIGEST_CRC32_DECIMAL:
         (void)snprintf(ret_text, DIGEST_TEXT_BYTES, "%" PRIu32, crc);

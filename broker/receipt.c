@@ -15,6 +15,9 @@
  * All numbers big-endian. A crash while the secret is made leaves no file, or a whole one: without
  * it only handles given out before are lost. */
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The hash's own functions are deprecated, but a context of EVP cannot be copied without memory. */
+#define OPENSSL_SUPPRESS_DEPRECATED
+
 #include "broker/receipt.h"
 
 #include <errno.h>
@@ -25,9 +28,8 @@
 #include <string.h>
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/params.h>
 #include <openssl/rand.h>
+#include <openssl/sha.h>
 #include <xxhash.h>
 
 enum {
@@ -36,38 +38,47 @@ enum {
     FIELD_BYTES = 57,
     MAC_BYTES = 18,
     HANDLE_BYTES = FIELD_BYTES + MAC_BYTES,
-    SHA256_BYTES = 32,
 };
 
 static_assert(HANDLE_BYTES % 3 == 0 && HANDLE_BYTES / 3 * 4 == RECEIPT_TEXT_BYTES,
               "the text has no padding and no unused bits");
 
+static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+enum { NO_DIGIT = 0x80 }; /* no value has this bit */
+
+/* HMAC (RFC 2104) as far as it depends on the secret alone: a copy goes on from there. */
 struct receipt_key {
-    EVP_MAC_CTX *keyed; /* never used itself: each use copies it */
+    SHA256_CTX inner, outer;
+    uint8_t values[256]; /* of the digits of a handle's text */
 };
 
 /* ---- the secret ---- */
+
+static void begin_half(SHA256_CTX *half, const uint8_t secret[SECRET_BYTES], uint8_t pad)
+{
+    uint8_t block[SHA256_CBLOCK];
+    memset(block, pad, sizeof block);
+    for (size_t i = 0; i < SECRET_BYTES; i++)
+        block[i] ^= secret[i];
+    (void)SHA256_Init(half); /* these three cannot fail */
+    (void)SHA256_Update(half, block, sizeof block);
+    OPENSSL_cleanse(block, sizeof block);
+}
 
 static int key_from_secret(const uint8_t secret[SECRET_BYTES], struct receipt_key **ret_key,
                            struct err *e)
 {
     struct receipt_key *key = calloc(1, sizeof *key);
-    EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-    if (key == NULL || hmac == NULL)
-        goto fail;
-    char digest[] = "SHA256";
-    OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string("digest", digest, 0),
-                           OSSL_PARAM_construct_end()};
-    key->keyed = EVP_MAC_CTX_new(hmac);
-    if (key->keyed == NULL || EVP_MAC_init(key->keyed, secret, SECRET_BYTES, params) != 1)
-        goto fail;
-    EVP_MAC_free(hmac);
+    if (key == NULL)
+        return err_set(e, ERR_NOMEM, "set up receipt handles");
+    begin_half(&key->inner, secret, 0x36);
+    begin_half(&key->outer, secret, 0x5c);
+    memset(key->values, NO_DIGIT, sizeof key->values);
+    for (uint8_t i = 0; i < 64; i++)
+        key->values[(uint8_t)digits[i]] = i;
     *ret_key = key;
     return 0;
-fail:
-    EVP_MAC_free(hmac);
-    receipt_key_free(key);
-    return err_set(e, ERR_NOMEM, "set up receipt handles");
 }
 
 static int write_secret(struct io *io, const char *tmp, const uint8_t secret[SECRET_BYTES],
@@ -155,7 +166,7 @@ void receipt_key_free(struct receipt_key *key)
 {
     if (key == NULL)
         return;
-    EVP_MAC_CTX_free(key->keyed);
+    OPENSSL_cleanse(key, sizeof *key);
     free(key);
 }
 
@@ -166,15 +177,15 @@ uint64_t receipt_hash(struct span name)
     return XXH3_64bits(name.ptr, name.len);
 }
 
-static int make_mac(const struct receipt_key *key, const uint8_t fields[FIELD_BYTES],
-                    uint8_t ret_mac[SHA256_BYTES], struct err *e)
+static void make_mac(const struct receipt_key *key, const uint8_t fields[FIELD_BYTES],
+                     uint8_t ret_mac[SHA256_DIGEST_LENGTH])
 {
-    size_t len = 0;
-    EVP_MAC_CTX *mac = EVP_MAC_CTX_dup(key->keyed);
-    bool is_ok = mac != NULL && EVP_MAC_update(mac, fields, FIELD_BYTES) == 1 &&
-                 EVP_MAC_final(mac, ret_mac, &len, SHA256_BYTES) == 1 && len == SHA256_BYTES;
-    EVP_MAC_CTX_free(mac);
-    return is_ok ? 0 : err_set(e, ERR_NOMEM, "authenticate a receipt handle");
+    SHA256_CTX half = key->inner;
+    (void)SHA256_Update(&half, fields, FIELD_BYTES);
+    (void)SHA256_Final(ret_mac, &half);
+    half = key->outer;
+    (void)SHA256_Update(&half, ret_mac, SHA256_DIGEST_LENGTH);
+    (void)SHA256_Final(ret_mac, &half);
 }
 
 static void put_fields(uint8_t *p, const struct receipt *r)
@@ -202,75 +213,53 @@ static void get_fields(const uint8_t *p, struct receipt *r)
     r->until_ms = be64_get(p + 49);
 }
 
-static char digit_of(unsigned value)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    return digits[value & 63];
-}
-
-/* 0..63, or -1. */
-static int value_of(uint8_t digit)
-{
-    if (digit >= 'A' && digit <= 'Z')
-        return digit - 'A';
-    if (digit >= 'a' && digit <= 'z')
-        return digit - 'a' + 26;
-    if (digit >= '0' && digit <= '9')
-        return digit - '0' + 52;
-    return digit == '-' ? 62 : digit == '_' ? 63 : -1;
-}
-
 static void to_text(const uint8_t bytes[HANDLE_BYTES], char text[RECEIPT_TEXT_BYTES])
 {
     for (size_t i = 0; i < HANDLE_BYTES / 3; i++) {
         const uint8_t *p = bytes + i * 3;
         unsigned group = (unsigned)p[0] << 16 | (unsigned)p[1] << 8 | p[2];
         for (size_t j = 0; j < 4; j++)
-            text[i * 4 + j] = digit_of(group >> (18 - 6 * j));
+            text[i * 4 + j] = digits[group >> (18 - 6 * j) & 63];
     }
 }
 
-static bool from_text(const uint8_t *text, uint8_t bytes[HANDLE_BYTES])
+static bool from_text(const uint8_t values[256], const uint8_t *text, uint8_t bytes[HANDLE_BYTES])
 {
+    unsigned seen = 0;
     for (size_t i = 0; i < HANDLE_BYTES / 3; i++) {
         unsigned group = 0;
         for (size_t j = 0; j < 4; j++) {
-            int value = value_of(text[i * 4 + j]);
-            if (value < 0)
-                return false;
-            group = group << 6 | (unsigned)value;
+            uint8_t value = values[text[i * 4 + j]];
+            seen |= value;
+            group = group << 6 | value;
         }
         bytes[i * 3] = (uint8_t)(group >> 16);
         bytes[i * 3 + 1] = (uint8_t)(group >> 8);
         bytes[i * 3 + 2] = (uint8_t)group;
     }
-    return true;
+    return !(seen & NO_DIGIT);
 }
 
-int receipt_encode(const struct receipt_key *key, const struct receipt *r,
-                   char ret_text[RECEIPT_TEXT_BYTES], struct err *e)
+void receipt_encode(const struct receipt_key *key, const struct receipt *r,
+                    char ret_text[RECEIPT_TEXT_BYTES])
 {
     uint8_t bytes[HANDLE_BYTES];
-    uint8_t mac[SHA256_BYTES];
+    uint8_t mac[SHA256_DIGEST_LENGTH];
     put_fields(bytes, r);
-    int rc = make_mac(key, bytes, mac, e);
-    if (rc < 0)
-        return rc;
+    make_mac(key, bytes, mac);
     memcpy(bytes + FIELD_BYTES, mac, MAC_BYTES);
     to_text(bytes, ret_text);
-    return 0;
 }
 
 int receipt_decode(const struct receipt_key *key, struct span text, struct receipt *ret,
                    struct err *e)
 {
     uint8_t bytes[HANDLE_BYTES];
-    uint8_t mac[SHA256_BYTES];
-    if (text.len != RECEIPT_TEXT_BYTES || !from_text(text.ptr, bytes) || bytes[0] != VERSION)
+    uint8_t mac[SHA256_DIGEST_LENGTH];
+    if (text.len != RECEIPT_TEXT_BYTES || !from_text(key->values, text.ptr, bytes) ||
+        bytes[0] != VERSION)
         return err_set(e, ERR_INVAL, "receipt handle is not one of this broker's");
-    int rc = make_mac(key, bytes, mac, e);
-    if (rc < 0)
-        return rc;
+    make_mac(key, bytes, mac);
     if (CRYPTO_memcmp(bytes + FIELD_BYTES, mac, MAC_BYTES) != 0)
         return err_set(e, ERR_INVAL, "receipt handle is not one of this broker's");
     get_fields(bytes, ret);

@@ -35,9 +35,8 @@ void receipt_key_free(struct receipt_key *key); /* NULL is fine */
 /* The 64-bit name of a group or topic in handles. */
 uint64_t receipt_hash(struct span name);
 
-/* ERR_NOMEM only. */
-int receipt_encode(const struct receipt_key *key, const struct receipt *r,
-                   char ret_text[RECEIPT_TEXT_BYTES], struct err *e) MUST_CHECK;
+void receipt_encode(const struct receipt_key *key, const struct receipt *r,
+                    char ret_text[RECEIPT_TEXT_BYTES]);
 
 /* ERR_INVAL: not a handle that this key made, to the last bit. */
 int receipt_decode(const struct receipt_key *key, struct span text, struct receipt *ret,

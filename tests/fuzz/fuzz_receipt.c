@@ -40,8 +40,8 @@ static void check_fields(struct reader r)
                          .until_ms = reader_be64(&r)};
     unsigned place = reader_u8(&r);
     unsigned bit = reader_u8(&r) % 8;
-    if (receipt_encode(key, &in, text, &e) < 0 ||
-        receipt_decode(key, span_of(text, sizeof text), &out, &e) < 0)
+    receipt_encode(key, &in, text);
+    if (receipt_decode(key, span_of(text, sizeof text), &out, &e) < 0)
         abort();
     if (in.group_hash != out.group_hash || in.topic_hash != out.topic_hash ||
         in.queue_id != out.queue_id || in.queue_off != out.queue_off || in.log_off != out.log_off ||

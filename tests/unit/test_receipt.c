@@ -9,6 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
 #include "tests/lib/fault.h"
 #include "tests/lib/suite.h"
 #include "tests/lib/tmpdir.h"
@@ -33,7 +36,7 @@ static void setup(void)
 {
     folder = tmpdir_make();
     ck_assert_msg(receipt_key_open(&key, folder, io_posix(), &e) == 0, "%s", e.msg);
-    ck_assert_int_eq(receipt_encode(key, &sample, text, &e), 0);
+    receipt_encode(key, &sample, text);
     text[RECEIPT_TEXT_BYTES] = '\0';
 }
 
@@ -70,6 +73,30 @@ START_TEST(a_handle_is_plain_text_of_url_safe_characters)
     ck_assert_uint_eq(strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
                                    "0123456789-_"),
                       RECEIPT_TEXT_BYTES);
+}
+END_TEST
+
+/* Puts the bytes of the handle in `bytes`. */
+static void read_text(unsigned char bytes[75])
+{
+    char plain[RECEIPT_TEXT_BYTES];
+    for (size_t i = 0; i < RECEIPT_TEXT_BYTES; i++)
+        plain[i] = text[i] == '-' ? '+' : text[i] == '_' ? '/' : text[i];
+    ck_assert_int_eq(EVP_DecodeBlock(bytes, (unsigned char *)plain, RECEIPT_TEXT_BYTES), 75);
+}
+
+START_TEST(a_handle_ends_with_the_hmac_of_its_fields)
+{
+    uint8_t *secret;
+    size_t len;
+    unsigned char bytes[75], mac[EVP_MAX_MD_SIZE];
+    char *path = tmpdir_path(folder, "sluiceReceiptKey");
+    ck_assert_int_eq(io_read_file(io_posix(), path, 32, &secret, &len, &e), 0);
+    read_text(bytes);
+    ck_assert_ptr_nonnull(HMAC(EVP_sha256(), secret, 32, bytes, 57, mac, NULL));
+    ck_assert_mem_eq(bytes + 57, mac, 18);
+    free(secret);
+    free(path);
 }
 END_TEST
 
@@ -211,6 +238,7 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, a_handle_comes_back_as_it_was_made);
     tcase_add_test(tc, a_handle_is_plain_text_of_url_safe_characters);
+    tcase_add_test(tc, a_handle_ends_with_the_hmac_of_its_fields);
     tcase_add_test(tc, any_changed_character_is_refused);
     tcase_add_test(tc, a_shorter_or_longer_text_is_refused);
     tcase_add_test(tc, a_handle_of_another_broker_is_refused);
