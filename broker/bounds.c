@@ -224,7 +224,7 @@ int bounds_poll_time(const struct config *cfg, const struct bounds_poll *poll, u
     uint64_t left = poll->remaining_ms;
     /* A short wait that the client's deadline has room for is legal, even below the minimum. */
     bool fits = poll->asked_ms >= 0 && asked + BOUNDS_POLL_MARGIN_MS <= left;
-    if (ms > left && left < cfg->min_polling_ms && !fits)
+    if (ms > left && left + BOUNDS_POLL_SLACK_MS < cfg->min_polling_ms && !fits)
         return status_set(ret_status, CODE(ILLEGAL_POLLING_TIME),
                           "the deadline leaves %" PRIu64 " ms to wait, at least %" PRIu64
                           " are needed",

@@ -42,7 +42,12 @@ struct bounds_poll {
     uint64_t request_ms;   /* the client's request timeout */
 };
 
-enum { BOUNDS_POLL_MARGIN_MS = 200 }; /* kept before the client's deadline */
+enum {
+    BOUNDS_POLL_MARGIN_MS = 200, /* kept before the client's deadline */
+    /* A deadline may lack so much of the minimum: a client whose deadline is the shortest wait that
+     * is allowed (Rust) has spent a part of it before the request is here. */
+    BOUNDS_POLL_SLACK_MS = 500,
+};
 
 /* How long to wait for a message. Never shorter than asked for within the limits, unless the
  * client's deadline is; ILLEGAL_POLLING_TIME when that leaves too little. */

@@ -190,9 +190,18 @@ END_TEST
 
 START_TEST(a_deadline_that_is_too_near_is_refused)
 {
-    ck_assert_int_eq(poll_time(-1, 4999), -1);
-    ck_assert_int_eq(poll_time(20000, 4999), -1);
-    ck_assert_int_eq(poll_time(-1, 5000), 4800);
+    ck_assert_int_eq(poll_time(-1, 4499), -1);
+    ck_assert_int_eq(poll_time(20000, 4499), -1);
+    ck_assert_int_eq(poll_time(-1, 4500), 4300);
+}
+END_TEST
+
+START_TEST(a_deadline_of_the_shortest_wait_may_have_run_for_half_a_second)
+{
+    ck_assert_int_eq(poll_time(5000, 5000), 4800);
+    ck_assert_int_eq(poll_time(5000, 4999), 4799); /* the Rust client's */
+    ck_assert_int_eq(poll_time(5000, 4500), 4300);
+    ck_assert_int_eq(poll_time(5000, 4499), -1);
 }
 END_TEST
 
@@ -221,6 +230,7 @@ int main(void)
     tcase_add_test(tc, a_poll_leaves_200_ms_before_the_deadline);
     tcase_add_test(tc, a_poll_of_unsaid_length_leaves_half_the_request_timeout);
     tcase_add_test(tc, a_deadline_that_is_too_near_is_refused);
+    tcase_add_test(tc, a_deadline_of_the_shortest_wait_may_have_run_for_half_a_second);
     tcase_add_test(tc, a_short_wait_with_room_for_it_is_legal);
     suite_add_tcase(suite, tc);
     return suite_run(suite);
