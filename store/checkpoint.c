@@ -59,16 +59,16 @@ int checkpoint_open(const char *root, struct io *io, int *ret_fd, struct err *e)
     int fd = io->open(io, path, O_RDWR | O_CREAT, 0644);
     if (fd < 0)
         rc = err_sys(e, -fd, "open '%s'", path);
+    else if (fill_new(fd, io, e) < 0)
+        rc = err_wrap(e, "make '%s'", path);
     free(path);
-    if (rc < 0)
-        return rc;
-    rc = fill_new(fd, io, e);
     if (rc == 0) {
         rc = io->sync_dir(io, root);
         rc = rc < 0 ? err_sys(e, -rc, "sync folder '%s'", root) : 0;
     }
     if (rc < 0) {
-        (void)io->close(io, fd);
+        if (fd >= 0)
+            (void)io->close(io, fd);
         return rc;
     }
     *ret_fd = fd;

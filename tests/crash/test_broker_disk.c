@@ -136,13 +136,18 @@ END_TEST
 
 START_TEST(a_disk_that_is_full_at_the_start_is_one_clear_error)
 {
-    struct broker_run run;
+    static const char *const sizes[] = {"size=4k", "size=8k", "size=12k", "size=1m"};
     const char *const args[] = {"--store", f.store, "--listen", "127.0.0.1:0", NULL};
-    ck_assert_int_eq(mount("none", f.store, "tmpfs", 0, "size=4k"), 0);
-    broker_child_run(args, &run);
-    ck_assert_int_eq(run.status, 1);
-    ck_assert_str_eq(run.out, "");
-    ck_assert_msg(strstr(run.err, "No space left"), "it says '%s'", run.err);
+    ck_assert_int_eq(mount("none", f.store, "tmpfs", 0, sizes[0]), 0);
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        struct broker_run run;
+        ck_assert_int_eq(mount("none", f.store, "tmpfs", MS_REMOUNT, sizes[i]), 0);
+        broker_child_run(args, &run);
+        ck_assert_int_eq(run.status, 1);
+        ck_assert_str_eq(run.out, "");
+        ck_assert_msg(strstr(run.err, "No space left") && strstr(run.err, f.store),
+                      "with %s it says '%s'", sizes[i], run.err);
+    }
 }
 END_TEST
 
