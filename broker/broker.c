@@ -189,8 +189,8 @@ static uint64_t end_of_queue(void *arg, struct span topic, int32_t queue_id)
 static int open_leases(struct broker *b, struct err *e)
 {
     size_t n_limited = 0;
-    int rc =
-        lease_table_open(&b->leases, b->config_folder, b->cfg.max_in_flight_per_queue, b->io, e);
+    int rc = lease_table_open(&b->leases, b->config_folder, b->cfg.max_in_flight_per_queue,
+                              &b->clock, e);
     if (!rc)
         rc = lease_limit(b->leases, end_of_queue, b, &n_limited, e);
     if (n_limited > 0)

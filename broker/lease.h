@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "base/io.h"
+#include "broker/steady_clock.h"
 
 struct lease_table;
 struct lease; /* of one group and topic; reference-counted */
@@ -35,9 +36,11 @@ struct lease_entry {
 
 /* Loads `config_folder`/consumerOffset.json and sluiceLeases. Handles given out before stay valid.
  * ERR_CORRUPT: consumerOffset.json and its .bak are unreadable (unreadable leases alone are warned
- * of: groups then go on at their lowest un-acked message). `io` outlives the table. */
+ * of: groups then go on at their lowest un-acked message). The clock outlives the table; it is set
+ * to when the leases were saved if it is behind that, so that none is longer than it was. */
 int lease_table_open(struct lease_table **ret_table, const char *config_folder,
-                     size_t max_in_flight_per_queue, struct io *io, struct err *e) MUST_CHECK;
+                     size_t max_in_flight_per_queue, struct steady_clock *clock,
+                     struct err *e) MUST_CHECK;
 
 /* Does not save. References may still be held: they are dropped later. NULL is fine. */
 void lease_table_close(struct lease_table *t);

@@ -2,7 +2,8 @@
  *
  *  size  field
  *     8  magic "SLUICELE"
- *     4  version, 1
+ *     4  version, 2
+ *     8  when it was written, ms
  *        queues, one after the other:
  *     2    length of the group's name, then the name
  *     2    length of the topic's name, then the name
@@ -30,13 +31,17 @@
 static const uint8_t magic[8] = {'S', 'L', 'U', 'I', 'C', 'E', 'L', 'E'};
 
 enum {
-    VERSION = 1,
-    HEAD_BYTES = 12,
+    VERSION = 2,
+    HEAD_BYTES = 20,
     CRC_BYTES = 4,
     QUEUE_BYTES = 2 + 2 + 4 + 8 + 8 + 4, /* without the names */
     SLOT_BYTES = 5 * 8 + 2 * 4,
     FLAG_IN_BATCH = 1,
 };
+
+#define TIME_END_MS                                                                                \
+    UINT64_C(253402300800000) /* the year 10000: a clock that adds to it is safe                   \
+                               */
 
 /* ---- writing ---- */
 
@@ -86,13 +91,14 @@ static void put_slot(uint8_t *p, const struct lease_slot *slot)
     be32_put(p + 44, slot->is_in_batch ? FLAG_IN_BATCH : 0);
 }
 
-int lease_file_begin(struct lease_file *file, struct err *e)
+int lease_file_begin(struct lease_file *file, uint64_t now_ms, struct err *e)
 {
     int rc = make_room(file, HEAD_BYTES, e);
     if (rc < 0)
         return rc;
     memcpy(take_bytes(file, sizeof magic), magic, sizeof magic);
     be32_put(take_bytes(file, 4), VERSION);
+    be64_put(take_bytes(file, 8), now_ms);
     return 0;
 }
 
@@ -192,14 +198,18 @@ static int check_frame(struct span bytes, struct err *e)
     size_t len = bytes.len - CRC_BYTES;
     if (be32_get(bytes.ptr + len) != crc32_add(0, bytes.ptr, len))
         return damaged(e, "wrong checksum");
+    if (be64_get(bytes.ptr + HEAD_BYTES - 8) >= TIME_END_MS)
+        return damaged(e, "no such time");
     return 0;
 }
 
-int lease_file_read(struct span bytes, lease_file_fn fn, void *arg, struct err *e)
+int lease_file_read(struct span bytes, lease_file_fn fn, void *arg, uint64_t *ret_begun_ms,
+                    struct err *e)
 {
     int rc = check_frame(bytes, e);
     if (rc < 0)
         return rc;
+    *ret_begun_ms = be64_get(bytes.ptr + HEAD_BYTES - 8);
     struct reader r =
         reader_of(span_of(bytes.ptr + HEAD_BYTES, bytes.len - HEAD_BYTES - CRC_BYTES));
     while (rc == 0 && r.left > 0)

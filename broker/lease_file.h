@@ -18,8 +18,8 @@ struct lease_file {
 
 void lease_file_fini(struct lease_file *file);
 
-/* Begins the file. ERR_NOMEM only, as for the next two. */
-int lease_file_begin(struct lease_file *file, struct err *e) MUST_CHECK;
+/* Begins the file, which notes the time that leases go by. ERR_NOMEM only, as for the next two. */
+int lease_file_begin(struct lease_file *file, uint64_t now_ms, struct err *e) MUST_CHECK;
 
 /* Adds one queue. */
 int lease_file_add(struct lease_file *file, struct span group, struct span topic, int32_t queue_id,
@@ -33,9 +33,10 @@ int lease_file_end(struct lease_file *file, struct err *e) MUST_CHECK;
 typedef int (*lease_file_fn)(void *arg, struct span group, struct span topic, int32_t queue_id,
                              struct lease_queue *q, struct err *e);
 
-/* Calls `fn` for each queue; stops when it fails, returning that. ERR_CORRUPT: the file is damaged,
- * said before the first call when its checksum is wrong. Every queue passed on keeps
- * lease_queue_check. */
-int lease_file_read(struct span bytes, lease_file_fn fn, void *arg, struct err *e) MUST_CHECK;
+/* Calls `fn` for each queue, after filling in when the file was begun; stops when it fails,
+ * returning that. ERR_CORRUPT: the file is damaged, said before the first call when its checksum is
+ * wrong. Every queue passed on keeps lease_queue_check. */
+int lease_file_read(struct span bytes, lease_file_fn fn, void *arg, uint64_t *ret_begun_ms,
+                    struct err *e) MUST_CHECK;
 
 #endif

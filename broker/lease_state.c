@@ -129,7 +129,7 @@ static int take_loaded(void *arg, struct span group, struct span topic, int32_t 
 }
 
 /* What is in flight only says what not to deliver yet: without it messages come again. */
-static void load_in_flight(struct lease_table *t)
+static void load_in_flight(struct lease_table *t, uint64_t *ret_begun_ms)
 {
     char path[STATE_PATH_MAX];
     uint8_t *buf = NULL;
@@ -139,22 +139,24 @@ static void load_in_flight(struct lease_table *t)
     if (rc == 0)
         rc = io_read_file(t->io, path, LEASE_FILE_MAX, &buf, &len, &e);
     if (rc == 0)
-        rc = lease_file_read(span_of(buf, len), take_loaded, t, &e);
+        rc = lease_file_read(span_of(buf, len), take_loaded, t, ret_begun_ms, &e);
     if (rc < 0 && rc != ERR_NOTFOUND)
         log_warn("%s, ignoring '%s': messages in flight are delivered again", e.msg, path);
     free(buf);
 }
 
 int lease_table_open(struct lease_table **ret_table, const char *config_folder,
-                     size_t max_in_flight_per_queue, struct io *io, struct err *e)
+                     size_t max_in_flight_per_queue, struct steady_clock *clock, struct err *e)
 {
-    uint64_t nonce;
+    struct io *io = clock->io;
+    uint64_t nonce, begun_ms = 0;
     if (getentropy(&nonce, sizeof nonce) != 0)
         return err_set(e, ERR_IO, "open leases: no random bytes");
     struct lease_table *t = calloc(1, sizeof *t);
     if (t == NULL)
         return err_set(e, ERR_NOMEM, "open leases");
     t->io = io;
+    t->clock = clock;
     t->max_in_flight = max_in_flight_per_queue;
     atomic_init(&t->next_nonce, nonce);
     lock_init(&t->saving, LOCK_STATE);
@@ -167,7 +169,8 @@ int lease_table_open(struct lease_table **ret_table, const char *config_folder,
         lease_table_close(t);
         return err_wrap(e, "open leases");
     }
-    load_in_flight(t);
+    load_in_flight(t, &begun_ms);
+    steady_clock_not_before(clock, begun_ms);
     *ret_table = t;
     return 0;
 }
@@ -224,7 +227,7 @@ static json_t *offsets_of(struct lease_table *t, const struct lease *l)
 static int copy_leases(struct lease_table *t, struct lease **leases, size_t n,
                        struct lease_file *file, struct err *e)
 {
-    int rc = lease_file_begin(file, e);
+    int rc = lease_file_begin(file, steady_clock_now_ms(t->clock), e);
     for (size_t i = 0; rc == 0 && i < n; i++) {
         struct lease *l = leases[i];
         lock_take(&l->lock);

@@ -31,6 +31,7 @@ struct lease {
 
 struct lease_table {
     struct io *io;
+    const struct steady_clock *clock;
     size_t max_in_flight;
     /* atomic, relaxed: only that each is used once matters */
     _Atomic uint64_t next_nonce;

@@ -7,6 +7,8 @@
 
 #include "broker/lease_file.h"
 
+enum { BEGUN_MS = 1234567 };
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 /* Checks one queue and adds it to the file written again. */
@@ -28,10 +30,11 @@ static void must(int rc)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     struct err e;
+    uint64_t begun_ms = 0;
     struct lease_file head = {0};
     struct lease_file again = {0};
     struct lease_file file = {0};
-    must(lease_file_begin(&head, &e));
+    must(lease_file_begin(&head, BEGUN_MS, &e));
     file.len = head.len + len;
     file.n_room = file.len;
     file.bytes = malloc(file.n_room);
@@ -41,13 +44,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (len > 0)
         memcpy(file.bytes + head.len, data, len);
     must(lease_file_end(&file, &e));
-    must(lease_file_begin(&again, &e));
-    if (lease_file_read(span_of(file.bytes, file.len), check_queue, &again, &e) == 0) {
+    must(lease_file_begin(&again, BEGUN_MS, &e));
+    if (lease_file_read(span_of(file.bytes, file.len), check_queue, &again, &begun_ms, &e) == 0) {
         must(lease_file_end(&again, &e));
-        if (again.len != file.len)
+        if (again.len != file.len || begun_ms != BEGUN_MS)
             abort();
     }
-    if (lease_file_read(span_of(data, len), check_queue, &again, &e) == 0 && len < 16)
+    if (lease_file_read(span_of(data, len), check_queue, &again, &begun_ms, &e) == 0 && len < 24)
         abort(); /* shorter than the head and the checksum */
     lease_file_fini(&head);
     lease_file_fini(&again);

@@ -11,6 +11,7 @@
 enum { MAX = 64, INVISIBLE = 30000, START = 1000000 };
 
 static char *folder;
+static struct steady_clock steady;
 static struct lease_table *table;
 static struct lease *lease;
 static struct lease_take take;
@@ -18,8 +19,9 @@ static struct err e;
 
 static inline void open_table(struct io *io)
 {
-    ck_assert_msg(lease_table_open(&table, folder, /* max in flight = */ 100, io, &e) == 0, "%s",
-                  e.msg);
+    steady_clock_init(&steady, io);
+    ck_assert_msg(lease_table_open(&table, folder, /* max in flight = */ 100, &steady, &e) == 0,
+                  "%s", e.msg);
 }
 
 static inline void get(enum lease_order order)

@@ -49,7 +49,7 @@ static void setup(void)
     lock_cond_init(&f.changed);
     ck_assert_int_eq(rpc_server_start(&f.server, &opt, &e), 0);
     ck_assert_int_eq(hold_table_open(&f.holds, 10, 10, &e), 0);
-    ck_assert_int_eq(lease_table_open(&f.leases, f.folder, 100, io_posix(), &e), 0);
+    ck_assert_int_eq(lease_table_open(&f.leases, f.folder, 100, &f.clock, &e), 0);
     ck_assert_int_eq(alarm_table_open(&f.alarms, f.holds, &f.clock, &e), 0);
     ck_assert_int_eq(lease_get(f.leases, span_str("G"), span_str("T"), LEASE_PLAIN, &f.lease, &e),
                      0);

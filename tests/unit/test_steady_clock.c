@@ -46,12 +46,28 @@ START_TEST(a_step_of_the_wall_clock_does_not_show)
 }
 END_TEST
 
+START_TEST(it_never_shows_less_than_in_an_earlier_life)
+{
+    struct steady_clock c;
+    wall_ms = 5000;
+    mono_ns = 0;
+    steady_clock_init(&c, &two_clocks);
+    steady_clock_not_before(&c, 4000);
+    ck_assert_uint_eq(steady_clock_now_ms(&c), 5000);
+    steady_clock_not_before(&c, 9000);
+    ck_assert_uint_eq(steady_clock_now_ms(&c), 9000);
+    mono_ns += UINT64_C(1000000);
+    ck_assert_uint_eq(steady_clock_now_ms(&c), 9001);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("steady_clock");
     TCase *tc = tcase_create("clock");
     tcase_add_test(tc, it_starts_at_the_wall_clock_and_goes_on_with_the_monotonic_one);
     tcase_add_test(tc, a_step_of_the_wall_clock_does_not_show);
+    tcase_add_test(tc, it_never_shows_less_than_in_an_earlier_life);
     suite_add_tcase(suite, tc);
     return suite_run(suite);
 }
