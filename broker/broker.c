@@ -243,6 +243,7 @@ static int start_serving(struct broker *b, const char *host, uint16_t port, stru
                               .port = port,
                               .n_workers = count_workers(b->cfg.workers),
                               .max_request_bytes = (uint32_t)b->cfg.max_request_bytes,
+                              .memory_bytes = (size_t)b->cfg.request_memory_bytes,
                               .max_connections = (unsigned)b->cfg.max_connections,
                               .tls_cert_path = b->cfg.tls_cert[0] ? b->cfg.tls_cert : NULL,
                               .tls_key_path = b->cfg.tls_key[0] ? b->cfg.tls_key : NULL,

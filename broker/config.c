@@ -77,6 +77,10 @@ static const struct option options[] = {
            "Largest body of a message in bytes."),
     NUMBER("maxRequestSize", max_request_bytes, 65536, 1073741824, 0, "136314880",
            "Largest request in bytes, as it comes over the wire."),
+    NUMBER("maxRequestMemory", request_memory_bytes, 16777216, 1099511627776, 0, "536870912",
+           "Memory in bytes that requests and calls under way are to take together. Beyond it gRPC "
+           "ends calls with RESOURCE_EXHAUSTED. A mark and no wall: a flood goes several times "
+           "over."),
     NUMBER("flushIntervalCommitLog", flush_interval_ms, 1, 60000, 0, "500",
            "Time in ms between two flushes of the log; every fourth takes the last 256 KiB too."),
     NUMBER("flushBytes", flush_bytes, 1048576, 4294967296, 0, "67108864",
@@ -370,6 +374,8 @@ int config_check(const struct config *cfg, struct err *e)
         return err_set(e, ERR_INVAL, "option 'minLongPollingMillis': above maxLongPollingMillis");
     if (cfg->max_message_bytes + 65536 > cfg->max_request_bytes)
         return err_set(e, ERR_INVAL, "option 'maxRequestSize': not 64 KiB above maxMessageSize");
+    if (cfg->max_request_bytes > cfg->request_memory_bytes)
+        return err_set(e, ERR_INVAL, "option 'maxRequestMemory': below maxRequestSize");
     return 0;
 }
 

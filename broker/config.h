@@ -31,6 +31,7 @@ struct config {
     uint64_t queue_file_bytes;            /* mappedFileSizeConsumeQueue */
     uint64_t max_message_bytes;           /* maxMessageSize */
     uint64_t max_request_bytes;           /* maxRequestSize */
+    uint64_t request_memory_bytes;        /* maxRequestMemory */
     uint64_t flush_interval_ms;           /* flushIntervalCommitLog */
     uint64_t flush_bytes;                 /* flushBytes: unflushed at most before a flush */
     uint64_t flush_disk_type;             /* flushDiskType: enum store_flush */

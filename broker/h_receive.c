@@ -97,7 +97,10 @@ static int copy_texts(struct receive *r, const V2(ReceiveMessageRequest) *req, s
 static int read_request(struct receive *r, const V2(ReceiveMessageRequest) *req, struct status *st)
 {
     struct span client_id;
+    const V2(Resource) *topic = req->message_queue ? req->message_queue->topic : NULL;
     int rc = handler_client_id(r->b, r->call, &client_id, st);
+    if (!rc)
+        rc = handler_await_topic(r->b, r->call, handler_name(topic), st);
     if (!rc)
         rc = find_group_and_topic(r, req, st);
     if (!rc)
@@ -136,10 +139,12 @@ void h_receive(void *ctx, struct rpc_call *call)
     if (!req)
         return;
     struct receive *r = new_receive(b, call);
+    int rc = r ? read_request(r, req, &st) : 0;
     if (!r) {
         rpc_finish(call, RPC_RESOURCE_EXHAUSTED, "no memory for the receive");
-    } else if (read_request(r, req, &st)) {
-        deliver_status(b, call, &st);
+    } else if (rc) {
+        if (rc != HANDLER_PUT_OFF)
+            deliver_status(b, call, &st);
         receive_unref(r);
     } else {
         rpc_set_data(call, r); /* the call's reference */

@@ -142,11 +142,15 @@ void h_route_query(void *ctx, struct rpc_call *call)
         handler_unpack(call, &apache__rocketmq__v2__query_route_request__descriptor);
     if (!req)
         return;
-    if (handler_client_id(b, call, &client_id, &st) ||
-        handler_topic(b, handler_name(req->topic), &topic, &st))
-        reply_route_status(call, &st);
-    else
+    int rc = handler_client_id(b, call, &client_id, &st);
+    if (!rc)
+        rc = handler_await_topic(b, call, handler_name(req->topic), &st);
+    if (!rc)
+        rc = handler_topic(b, handler_name(req->topic), &topic, &st);
+    if (!rc)
         reply_route(b, call, req, &topic);
+    else if (rc != HANDLER_PUT_OFF)
+        reply_route_status(call, &st);
     handler_free(req);
 }
 
@@ -233,9 +237,14 @@ void h_route_assignment(void *ctx, struct rpc_call *call)
         handler_unpack(call, &apache__rocketmq__v2__query_assignment_request__descriptor);
     if (!req)
         return;
-    if (handler_client_id(b, call, &client_id, &st) || find_assignment(b, req, &topic, &group, &st))
-        reply_assignment_status(call, &st);
-    else
+    int rc = handler_client_id(b, call, &client_id, &st);
+    if (!rc)
+        rc = handler_await_topic(b, call, handler_name(req->topic), &st);
+    if (!rc)
+        rc = find_assignment(b, req, &topic, &group, &st);
+    if (!rc)
         reply_assignment(b, call, req, &topic, group.fifo);
+    else if (rc != HANDLER_PUT_OFF)
+        reply_assignment_status(call, &st);
     handler_free(req);
 }

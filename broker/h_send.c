@@ -120,11 +120,23 @@ static int append_all(struct send *s, struct err *e)
 
 /* ---- the request ---- */
 
+static int check_whole(size_t n, bool same, struct status *st)
+{
+    if (n == 0)
+        return status_set(st, CODE(MESSAGE_CORRUPTED), "the request has no message");
+    if (!same)
+        return status_set(st, CODE(MESSAGE_CORRUPTED),
+                          "the messages of the request have different topics");
+    return 0;
+}
+
 /* A look at the whole request before anything is appended: nothing of a malformed one is, nor of
  * one with messages for several topics. */
-static int survey(const struct span *slices, size_t n_slices, size_t *ret_n, struct status *st,
+static int survey(struct broker *b, struct rpc_call *call, size_t *ret_n, struct status *st,
                   struct err *e)
 {
+    size_t n_slices = 0;
+    const struct span *slices = rpc_request(call, &n_slices);
     struct proto_send *walker = NULL;
     struct proto_message m;
     struct span topic = {0}, resource_namespace = {0};
@@ -142,17 +154,13 @@ static int survey(const struct span *slices, size_t n_slices, size_t *ret_n, str
         same =
             same && span_equal(topic, m.topic) && span_equal(resource_namespace, m.topic_namespace);
     }
-    proto_send_free(walker);
-    if (rc)
-        return rc;
+    if (!rc)
+        rc = check_whole(n, same, st);
+    if (!rc)
+        rc = handler_await_topic(b, call, topic, st);
+    proto_send_free(walker); /* `topic` may be its memory */
     *ret_n = n;
-    if (n == 0)
-        return status_set(st, CODE(MESSAGE_CORRUPTED), "the request has no message");
-    if (!same)
-        return status_set(st, CODE(MESSAGE_CORRUPTED),
-                          "the messages of the request have different topics");
-    status_ok(st);
-    return 0;
+    return rc;
 }
 
 /* ---- the reply ---- */
@@ -334,14 +342,14 @@ void h_send(void *ctx, struct rpc_call *call)
     struct err e = {0};
     struct status st;
     struct span client_id;
-    size_t n_slices = 0, n = 0;
-    const struct span *slices = rpc_request(call, &n_slices);
-    st.code = 0;
-    if (handler_client_id(b, call, &client_id, &st) == 0 &&
-        survey(slices, n_slices, &n, &st, &e) == 0)
+    size_t n = 0;
+    int rc = handler_client_id(b, call, &client_id, &st);
+    if (!rc)
+        rc = survey(b, call, &n, &st, &e);
+    if (!rc)
         send_all(b, call, n);
     else if (e.code)
         refuse(call, &e);
-    else
+    else if (rc != HANDLER_PUT_OFF)
         reply_status(call, &st);
 }

@@ -17,11 +17,14 @@ struct stream {
 
 /* ---- the list of streams ---- */
 
-static int add_stream(struct broker *b, struct rpc_call *call)
+void h_session_telemetry_open(void *ctx, struct rpc_call *call)
 {
+    struct broker *b = ctx;
     struct stream *s = calloc(1, sizeof *s);
-    if (!s)
-        return ERR_NOMEM;
+    if (!s) {
+        rpc_finish(call, RPC_RESOURCE_EXHAUSTED, "no memory for the stream");
+        return;
+    }
     s->call = call;
     lock_take(&b->stream_lock);
     s->next = b->streams;
@@ -30,7 +33,9 @@ static int add_stream(struct broker *b, struct rpc_call *call)
     b->streams = s;
     lock_drop(&b->stream_lock);
     rpc_set_data(call, s);
-    return 0;
+    /* seq_cst: see the field. A stream that a stop did not find in the list sees the stop here. */
+    if (atomic_load_explicit(&b->is_stopping, memory_order_seq_cst))
+        rpc_finish(call, RPC_OK, /* text = */ NULL);
 }
 
 void h_session_telemetry_end(void *ctx, struct rpc_call *call, enum rpc_end end)
@@ -167,14 +172,9 @@ void h_session_telemetry(void *ctx, struct rpc_call *call)
     if (handler_client_id(b, call, &client_id, &st)) {
         send_command(call, &st, /* settings = */ NULL);
         rpc_finish(call, RPC_OK, /* text = */ NULL);
-    } else if (!rpc_data(call) && add_stream(b, call)) {
-        rpc_finish(call, RPC_RESOURCE_EXHAUSTED, "no memory for the stream");
     } else if (command->command_case == APACHE__ROCKETMQ__V2__TELEMETRY_COMMAND__COMMAND_SETTINGS) {
         take_settings(b, call, client_id, command->settings);
     } /* answers to commands that this broker does not send: nothing to do */
-    /* seq_cst: see the field. A stream that a stop did not find in the list sees the stop here. */
-    if (atomic_load_explicit(&b->is_stopping, memory_order_seq_cst))
-        rpc_finish(call, RPC_OK, /* text = */ NULL);
     handler_free(command);
 }
 

@@ -40,6 +40,7 @@ const struct rpc_method handler_methods[] = {
      .on_end = h_receive_end},
     {.path = PROTO_TELEMETRY,
      .kind = RPC_BIDI,
+     .on_open = h_session_telemetry_open,
      .on_request = h_session_telemetry,
      .on_end = h_session_telemetry_end},
 };
@@ -112,34 +113,73 @@ static int topic_not_found(struct span name, struct status *st)
         (int)name.len, (const char *)name.ptr);
 }
 
-/* Waits for the disk where nobody should: once in a topic's life, and only when the operator asked
- * for topics to be made on first use. */
-static int make_topic(struct broker *b, struct span name, struct topic_info *ret, struct status *st)
-{
-    struct err e;
-    struct topic_info want = {
-        .type = TOPIC_NORMAL,
-        .n_read_queues = (uint32_t)b->cfg.default_queues,
-        .n_write_queues = (uint32_t)b->cfg.default_queues,
-        .perm = TOPIC_PERM_READ | TOPIC_PERM_WRITE,
-    };
-    memcpy(want.name, name.ptr, name.len);
-    if (topic_ensure(b->topics, &want, &e))
-        return status_of_err(st, &e);
-    return topic_get(b->topics, name, ret) ? 0 : topic_not_found(name, st);
-}
-
 int handler_topic(struct broker *b, struct span name, struct topic_info *ret,
                   struct status *ret_status)
 {
     int rc = bounds_check_topic(name, ret_status);
     if (rc)
         return rc;
-    if (topic_get(b->topics, name, ret))
+    return topic_get(b->topics, name, ret) ? 0 : topic_not_found(name, ret_status);
+}
+
+/* ---- topics made on first use ---- */
+
+/* A call that waits for its topic. */
+struct making {
+    struct broker *b;
+    struct rpc_call *call; /* lives at least until it is taken up */
+    struct topic_info want;
+};
+
+/* On the housekeeper, who may wait for the disk. */
+static void make_topic(void *arg)
+{
+    struct making *m = arg;
+    struct err e;
+    int rc = topic_ensure(m->b->topics, &m->want, &e);
+    if (rc)
+        log_warn("make topic '%s' on first use: %s", m->want.name, e.msg);
+    rpc_take_up(m->call, rc ? rc : 1);
+    free(m);
+}
+
+static int say_not_made(struct span name, int rc, struct status *st)
+{
+    return status_set(st, status_code_of(rc),
+                      "topic '%.*s' cannot be made, the broker's log says why", (int)name.len,
+                      (const char *)name.ptr);
+}
+
+int handler_await_topic(struct broker *b, struct rpc_call *call, struct span name,
+                        struct status *ret_status)
+{
+    struct err e;
+    struct topic_info have;
+    int outcome = rpc_outcome(call);
+    if (!b->cfg.auto_create_topics || outcome > 0 || topic_get(b->topics, name, &have))
         return 0;
-    if (b->cfg.auto_create_topics)
-        return make_topic(b, name, ret, ret_status);
-    return topic_not_found(name, ret_status);
+    int rc = bounds_check_topic(name, ret_status);
+    if (rc)
+        return rc;
+    if (outcome < 0)
+        return say_not_made(name, outcome, ret_status);
+    struct making *m = malloc(sizeof *m);
+    if (!m)
+        return say_not_made(name, ERR_NOMEM, ret_status);
+    *m = (struct making){.b = b,
+                         .call = call,
+                         .want = {.type = TOPIC_NORMAL,
+                                  .n_read_queues = (uint32_t)b->cfg.default_queues,
+                                  .n_write_queues = (uint32_t)b->cfg.default_queues,
+                                  .perm = TOPIC_PERM_READ | TOPIC_PERM_WRITE}};
+    memcpy(m->want.name, name.ptr, name.len); /* checked: it fits */
+    rpc_put_off(call);
+    if (keeper_post(b->keeper, make_topic, m, &e)) {
+        log_warn("make topic '%s' on first use: %s", m->want.name, e.msg);
+        rpc_take_up(call, e.code);
+        free(m);
+    }
+    return HANDLER_PUT_OFF;
 }
 
 int handler_group(struct broker *b, struct span name, struct group_info *ret,

@@ -22,6 +22,7 @@ extern const size_t handler_n_methods;
 
 void h_route_query(void *ctx, struct rpc_call *call);
 void h_route_assignment(void *ctx, struct rpc_call *call);
+void h_session_telemetry_open(void *ctx, struct rpc_call *call);
 void h_session_telemetry(void *ctx, struct rpc_call *call);
 void h_session_telemetry_end(void *ctx, struct rpc_call *call, enum rpc_end end);
 void h_session_heartbeat(void *ctx, struct rpc_call *call);
@@ -68,8 +69,15 @@ int64_t handler_duration_ms(const Google__Protobuf__Duration *d);
 
 /* ---- what a request names ---- */
 
-/* The topic; made when it is unknown and that is allowed (then waits for the disk). Otherwise
- * ILLEGAL_TOPIC, TOPIC_NOT_FOUND. */
+enum { HANDLER_PUT_OFF = 1 };
+
+/* Before a request's topic is looked up: has an unknown one made when topics are made on first use.
+ * HANDLER_PUT_OFF: the handler returns at once, and is called again when that is done; it must not
+ * have answered or changed anything. A failure says that the topic could not be made. */
+int handler_await_topic(struct broker *b, struct rpc_call *call, struct span name,
+                        struct status *ret_status) MUST_CHECK;
+
+/* The topic. ILLEGAL_TOPIC, TOPIC_NOT_FOUND. */
 int handler_topic(struct broker *b, struct span name, struct topic_info *ret,
                   struct status *ret_status) MUST_CHECK;
 

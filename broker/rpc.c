@@ -30,6 +30,7 @@
 enum {
     WORKERS_DEFAULT = 2,
     REQUEST_MAX_DEFAULT = 136314880, /* RocketMQ's grpcMaxInboundMessageSize */
+    MEMORY_DEFAULT = 512 << 20,
     METADATA_MAX = 64 * 1024,
     STREAMS_MAX = 4096,       /* of one connection; each parked receive is one */
     KEEPALIVE_MS = 60 * 1000, /* a vanished client holds its parked calls no longer than this */
@@ -175,6 +176,16 @@ void rpc_server_note_dropped(struct rpc_server *server)
 
 /* ---- start ---- */
 
+/* What gRPC may hold for all connections together: what it has received, its calls. Without one a
+ * few clients that send much at once, or never end what they send, take all there is. It is a mark
+ * and no wall: beyond it gRPC ends calls. */
+static grpc_resource_quota *create_quota(const struct rpc_options *opt)
+{
+    grpc_resource_quota *quota = grpc_resource_quota_create("rpc");
+    grpc_resource_quota_resize(quota, opt->memory_bytes ? opt->memory_bytes : MEMORY_DEFAULT);
+    return quota;
+}
+
 static grpc_server *create_grpc(const struct rpc_options *opt)
 {
     uint32_t max_bytes = opt->max_request_bytes ? opt->max_request_bytes : REQUEST_MAX_DEFAULT;
@@ -197,13 +208,20 @@ static grpc_server *create_grpc(const struct rpc_options *opt)
         {GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, HANDSHAKE_MS},
     };
     enum { N_SETTINGS = sizeof settings / sizeof settings[0] };
-    grpc_arg args[N_SETTINGS];
+    grpc_arg args[N_SETTINGS + 1];
+    grpc_resource_quota *quota = create_quota(opt);
+    args[N_SETTINGS] =
+        (grpc_arg){.type = GRPC_ARG_POINTER,
+                   .key = (char *)GRPC_ARG_RESOURCE_QUOTA,
+                   .value.pointer = {.p = quota, .vtable = grpc_resource_quota_arg_vtable()}};
     for (size_t i = 0; i < N_SETTINGS; i++)
         args[i] = (grpc_arg){.type = GRPC_ARG_INTEGER,
                              .key = (char *)settings[i].key,
                              .value.integer = settings[i].value};
-    grpc_channel_args all = {.num_args = N_SETTINGS, .args = args};
-    return grpc_server_create(&all, /* reserved = */ NULL);
+    grpc_channel_args all = {.num_args = N_SETTINGS + 1, .args = args};
+    grpc_server *server = grpc_server_create(&all, /* reserved = */ NULL);
+    grpc_resource_quota_unref(quota); /* the server has its own reference */
+    return server;
 }
 
 static int register_methods(struct rpc_server *server, struct err *e)

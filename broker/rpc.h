@@ -44,6 +44,8 @@ struct rpc_method {
     void (*on_half_close)(void *ctx, struct rpc_call *call);
     /* Exactly once, last: release what rpc_set_data holds. May be NULL. */
     void (*on_end)(void *ctx, struct rpc_call *call, enum rpc_end end);
+    /* RPC_BIDI only: the call is there, no message of it yet. May be NULL. */
+    void (*on_open)(void *ctx, struct rpc_call *call);
 };
 
 struct rpc_options {
@@ -51,6 +53,7 @@ struct rpc_options {
     uint16_t port;                    /* 0 picks one */
     unsigned n_workers;               /* completion-queue threads; 0: 2 */
     uint32_t max_request_bytes;       /* 0: 136,314,880 (130 MiB), the reference's limit */
+    size_t memory_bytes;              /* of requests, calls and connections together; 0: 512 MiB */
     const struct rpc_method *methods; /* outlives the server; others answer UNIMPLEMENTED */
     size_t n_methods;
     void *ctx;
@@ -122,6 +125,17 @@ void rpc_send(struct rpc_call *call, const struct rpc_piece *pieces, size_t n, b
  * is ASCII otherwise. A unary call needs exactly one rpc_send before it unless the status is an
  * error. Thread: any. */
 void rpc_finish(struct rpc_call *call, int status, const char *text);
+
+/* Lets on_request return without a reply: it is called once more, with the same request, after
+ * rpc_take_up. Within on_request of a call that is not RPC_BIDI, and nothing was sent. */
+void rpc_put_off(struct rpc_call *call);
+
+/* Has on_request called again (not when the client is gone meanwhile); `outcome`, not 0, is what
+ * rpc_outcome then says. Once for each rpc_put_off. Thread: any. */
+void rpc_take_up(struct rpc_call *call, int outcome);
+
+/* 0: the call was not put off. Within on_request. */
+int rpc_outcome(const struct rpc_call *call);
 
 /* Whether the client is gone; a reply would reach nobody. Thread: any. */
 bool rpc_is_lost(const struct rpc_call *call);

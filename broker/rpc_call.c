@@ -305,7 +305,8 @@ static void deliver(struct rpc_call *call)
 {
     rpc_message_view(&call->request);
     call->method->on_request(call->server->ctx, call);
-    rpc_message_drop(&call->request);
+    if (!call->is_put_off)
+        rpc_message_drop(&call->request);
 }
 
 static void half_close(struct rpc_call *call)
@@ -341,6 +342,47 @@ static void on_received(void *owner, bool ok)
     lock_drop(&call->lock);
     if (again)
         start_receiving(call);
+    end_if_done(call);
+}
+
+/* ---- putting off ---- */
+
+/* Counts as an operation, so that the call does not end meanwhile (C3). */
+void rpc_put_off(struct rpc_call *call)
+{
+    assert(kind_of(call) != RPC_BIDI && !call->is_put_off);
+    call->is_put_off = true;
+    lock_take(&call->lock);
+    call->n_ops++;
+    lock_drop(&call->lock);
+}
+
+/* The queue is open: a server goes down after its last call. */
+void rpc_take_up(struct rpc_call *call, int outcome)
+{
+    grpc_call *bell = call->worker->bell;
+    call->outcome = outcome;
+    tsan_hand_over(&call->taken_up);
+    (void)grpc_call_start_batch(bell, NULL, 0, &call->taken_up, NULL);
+}
+
+int rpc_outcome(const struct rpc_call *call)
+{
+    return call->outcome;
+}
+
+static void on_taken_up(void *owner, bool ok)
+{
+    struct rpc_call *call = owner;
+    (void)ok; /* a bell always rings */
+    call->is_put_off = false;
+    if (!is_cut_off(call))
+        call->method->on_request(call->server->ctx, call);
+    if (!call->is_put_off)
+        rpc_message_drop(&call->request);
+    lock_take(&call->lock);
+    call->n_ops--;
+    lock_drop(&call->lock);
     end_if_done(call);
 }
 
@@ -415,6 +457,8 @@ static void begin_bidi(struct rpc_call *call)
 {
     watch_close(call);
     send_headers(call);
+    if (call->method->on_open)
+        call->method->on_open(call->server->ctx, call);
     lock_take(&call->lock);
     bool receives = may_receive(call);
     lock_drop(&call->lock);
@@ -453,6 +497,7 @@ static void on_accepted(void *owner, bool ok)
 static void init_tags(struct rpc_call *call)
 {
     call->accepted = (struct rpc_tag){on_accepted, call};
+    call->taken_up = (struct rpc_tag){on_taken_up, call};
     call->received = (struct rpc_tag){on_received, call};
     call->sent = (struct rpc_tag){on_sent, call};
     call->closed = (struct rpc_tag){on_closed, call};

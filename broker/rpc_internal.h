@@ -100,8 +100,12 @@ struct rpc_call {
     struct rpc_message request;
     int was_cancelled; /* gRPC's word, when `closed` is done */
     void *data;
+    bool is_put_off; /* on_request is to come again: the request stays */
+
+    int outcome; /* stored before `taken_up` is handed over, read by the worker after it */
 
     struct rpc_tag accepted;
+    struct rpc_tag taken_up;
     struct rpc_tag received;
     struct rpc_tag sent;
     struct rpc_tag closed;

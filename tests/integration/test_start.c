@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "tests/lib/broker_child.h"
 #include "tests/lib/messaging.h"
 #include "tests/lib/suite.h"
@@ -186,6 +187,31 @@ START_TEST(a_missing_configuration_file_is_named)
 }
 END_TEST
 
+static void expect_made_by_route(struct client *client, const char *name)
+{
+    V2(Resource) topic = APACHE__ROCKETMQ__V2__RESOURCE__INIT;
+    V2(QueryRouteRequest) req = APACHE__ROCKETMQ__V2__QUERY_ROUTE_REQUEST__INIT;
+    topic.name = (char *)name;
+    req.topic = &topic;
+    V2(QueryRouteResponse) *reply =
+        messaging_call(client, PROTO_QUERY_ROUTE, &req.base,
+                       &apache__rocketmq__v2__query_route_response__descriptor);
+    ck_assert_int_eq(reply->status->code, CODE(OK));
+    messaging_free(reply);
+}
+
+static void expect_made_by_receive(struct client *client, const char *name)
+{
+    struct messaging_batch b;
+    struct messaging_receive r = {
+        .topic = name, .group = "G", .invisible_ms = 10000, .polling_ms = 20000};
+    struct client_stream *waiting = messaging_receive_start(client, &r);
+    messaging_send_ok(client, name, NULL, "x");
+    messaging_receive_end(waiting, &b);
+    ck_assert_uint_eq(b.n, 1);
+    messaging_batch_free(&b);
+}
+
 START_TEST(a_configuration_file_is_read)
 {
     struct broker_child broker;
@@ -198,9 +224,33 @@ START_TEST(a_configuration_file_is_read)
     broker_child_start(&broker, f.store, args);
     struct client *client = messaging_connect(broker.endpoint, "c");
     messaging_send_ok(client, "MadeOnFirstUse", NULL, "x");
+    expect_made_by_route(client, "MadeByRoute");
+    expect_made_by_receive(client, "MadeByReceive");
     client_close(client);
     ck_assert_int_eq(broker_child_stop(&broker), 0);
     free(path);
+}
+END_TEST
+
+START_TEST(a_silent_telemetry_stream_does_not_hold_up_the_stop)
+{
+    struct broker_child broker;
+    struct err e;
+    struct span bytes;
+    struct client_stream *silent;
+    struct io *io = io_posix();
+    static const char *const args[] = {"--set", "stopGraceMillis=60000", NULL};
+    broker_child_start(&broker, f.store, args);
+    struct client *client = messaging_connect(broker.endpoint, "c");
+    ck_assert_int_eq(client_stream_open(&silent, client, PROTO_TELEMETRY, CLIENT_FOREVER, &e), 0);
+    messaging_create_topic(client, "T", SLUICE__V1__TOPIC_TYPE__TOPIC_NORMAL, 1); /* it is there */
+    uint64_t began_ns = io->mono_ns(io);
+    ck_assert_int_eq(broker_child_stop(&broker), 0);
+    ck_assert_uint_lt((io->mono_ns(io) - began_ns) / 1000000, 30000);
+    ck_assert_int_eq(client_stream_next(silent, MESSAGING_CALL_MS, &bytes), CLIENT_ENDED);
+    ck_assert_int_eq(client_stream_status(silent, /* ret_text = */ NULL), CLIENT_OK);
+    client_stream_close(silent);
+    client_close(client);
 }
 END_TEST
 
@@ -321,6 +371,7 @@ int main(int argc, char **argv)
     tcase_add_test(tc, a_connection_over_their_limit_is_closed);
     tcase_add_test(tc, a_missing_configuration_file_is_named);
     tcase_add_test(tc, a_configuration_file_is_read);
+    tcase_add_test(tc, a_silent_telemetry_stream_does_not_hold_up_the_stop);
     tcase_add_test(tc, sigterm_ends_it_with_0_even_while_clients_wait);
     tcase_add_test(tc, a_store_in_use_is_named);
     tcase_add_test(tc, a_port_in_use_is_named);

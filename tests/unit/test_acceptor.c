@@ -61,8 +61,8 @@ static void stream(void *ctx, struct rpc_call *call)
 }
 
 static const struct rpc_method methods[] = {
-    {"/t.T/Describe", RPC_UNARY, describe, NULL, NULL},
-    {"/t.T/Stream", RPC_SERVER_STREAM, stream, NULL, NULL},
+    {"/t.T/Describe", RPC_UNARY, describe, NULL, NULL, NULL},
+    {"/t.T/Stream", RPC_SERVER_STREAM, stream, NULL, NULL, NULL},
 };
 
 static int start_with(struct rpc_options opt, struct err *e)

@@ -217,6 +217,7 @@ START_TEST(options_that_contradict_each_other_are_refused)
     expect_conflict("maxInvisibleTimeMillis=9999", "minInvisibleTimeMillis");
     expect_conflict("minLongPollingMillis=20001", "minLongPollingMillis");
     expect_conflict("maxRequestSize=65536", "maxRequestSize");
+    expect_conflict("maxRequestMemory=16777216", "maxRequestMemory");
     expect_conflict("storePathCommitLog=/elsewhere", "storePathCommitLog");
     expect_conflict("brokerIP1=localhost", "brokerIP1");
     expect_conflict("tls.server.certPath=cert.pem", "tls.server.keyPath");

@@ -190,14 +190,14 @@ static void note_end(void *ctx, struct rpc_call *call, enum rpc_end end)
 }
 
 static const struct rpc_method methods[] = {
-    {"/t.T/Echo", RPC_UNARY, echo, NULL, note_end},
-    {"/t.T/Measure", RPC_UNARY, measure, NULL, note_end},
-    {"/t.T/Refuse", RPC_UNARY, refuse, NULL, note_end},
-    {"/t.T/Fail", RPC_UNARY, fail_call, NULL, note_end},
-    {"/t.T/Describe", RPC_UNARY, describe, NULL, note_end},
-    {"/t.T/Stream", RPC_SERVER_STREAM, stream, NULL, note_end},
-    {"/t.T/Chat", RPC_BIDI, chat, NULL, note_end},
-    {"/t.T/Park", RPC_UNARY, park, NULL, note_end},
+    {"/t.T/Echo", RPC_UNARY, echo, NULL, note_end, NULL},
+    {"/t.T/Measure", RPC_UNARY, measure, NULL, note_end, NULL},
+    {"/t.T/Refuse", RPC_UNARY, refuse, NULL, note_end, NULL},
+    {"/t.T/Fail", RPC_UNARY, fail_call, NULL, note_end, NULL},
+    {"/t.T/Describe", RPC_UNARY, describe, NULL, note_end, NULL},
+    {"/t.T/Stream", RPC_SERVER_STREAM, stream, NULL, note_end, NULL},
+    {"/t.T/Chat", RPC_BIDI, chat, NULL, note_end, NULL},
+    {"/t.T/Park", RPC_UNARY, park, NULL, note_end, NULL},
 };
 
 /* ---- fixture ---- */

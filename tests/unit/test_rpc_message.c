@@ -210,7 +210,7 @@ START_TEST(a_compressed_request_is_refused_before_it_is_unpacked)
     struct err e;
     struct rpc_server *server;
     int n_answered = 0;
-    const struct rpc_method method = {"/t.T/Answer", RPC_UNARY, answer, NULL, NULL};
+    const struct rpc_method method = {"/t.T/Answer", RPC_UNARY, answer, NULL, NULL, NULL};
     const struct rpc_options opt = {
         .host = "127.0.0.1", .methods = &method, .n_methods = 1, .ctx = &n_answered};
     ck_assert_msg(rpc_server_start(&server, &opt, &e) == 0, "%s", e.msg);
