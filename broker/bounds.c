@@ -224,7 +224,8 @@ int bounds_poll_time(const struct config *cfg, const struct bounds_poll *poll, u
     uint64_t left = poll->remaining_ms;
     /* A short wait that the client's deadline has room for is legal, even below the minimum. */
     bool fits = poll->asked_ms >= 0 && asked + BOUNDS_POLL_MARGIN_MS <= left;
-    if (ms > left && left + BOUNDS_POLL_SLACK_MS < cfg->min_polling_ms && !fits)
+    uint64_t least = cfg->min_polling_ms - cfg->min_polling_ms / BOUNDS_POLL_SLACK_DIVISOR;
+    if (ms > left && left < least && !fits)
         return status_set(ret_status, CODE(ILLEGAL_POLLING_TIME),
                           "the deadline leaves %" PRIu64 " ms to wait, at least %" PRIu64
                           " are needed",

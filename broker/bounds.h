@@ -44,9 +44,9 @@ struct bounds_poll {
 
 enum {
     BOUNDS_POLL_MARGIN_MS = 200, /* kept before the client's deadline */
-    /* A deadline may lack so much of the minimum: a client whose deadline is the shortest wait that
-     * is allowed (Rust) has spent a part of it before the request is here. */
-    BOUNDS_POLL_SLACK_MS = 500,
+    /* A deadline may lack this part of the minimum: a client whose deadline is the shortest wait
+     * that is allowed (Rust) has spent some of it before the request is here. */
+    BOUNDS_POLL_SLACK_DIVISOR = 10,
 };
 
 /* How long to wait for a message. Never shorter than asked for within the limits, unless the
