@@ -183,12 +183,23 @@ static int posix_free_space(struct io *io, const char *path, uint64_t *ret_free,
     return 0;
 }
 
+static uint64_t read_ms(clockid_t id)
+{
+    struct timespec t;
+    (void)clock_gettime(id, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
 static uint64_t posix_now_ms(struct io *io)
 {
     (void)io;
-    struct timespec t;
-    (void)clock_gettime(CLOCK_REALTIME, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+    return read_ms(CLOCK_REALTIME);
+}
+
+static uint64_t posix_tick_ms(struct io *io)
+{
+    (void)io;
+    return read_ms(CLOCK_REALTIME_COARSE);
 }
 
 static uint64_t posix_mono_ns(struct io *io)
@@ -225,6 +236,7 @@ struct io *io_posix(void)
         .lock_file = posix_lock_file,
         .free_space = posix_free_space,
         .now_ms = posix_now_ms,
+        .tick_ms = posix_tick_ms,
         .mono_ns = posix_mono_ns,
     };
     return &io;

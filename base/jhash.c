@@ -43,6 +43,10 @@ int32_t jhash_more(int32_t before, struct span utf8)
 {
     uint32_t h = (uint32_t)before;
     for (size_t i = 0; i < utf8.len;) {
+        if (utf8.ptr[i] < 0x80) {
+            h = 31 * h + utf8.ptr[i++];
+            continue;
+        }
         uint32_t point;
         i += decode_utf8(utf8.ptr + i, utf8.len - i, &point);
         if (point >= 0x10000) {

@@ -28,6 +28,7 @@ int commit_log_init(struct commit_log *log, const struct commit_log_options *opt
         .max_message_bytes = opt->max_message_bytes,
         .is_written = opt->is_written,
         .host = opt->host,
+        .queues = opt->queues,
     };
     log->end_out = &log->first_out;
     int rc =
@@ -56,6 +57,7 @@ void commit_log_fini(struct commit_log *log)
     if (!log->files.folder)
         return;
     allocator_fini(&log->allocator);
+    recent_queues_fini(&log->recent);
     handover_free(log->handover);
     mapped_files_fini(&log->files);
     lock_fini(&log->lock);
@@ -142,16 +144,17 @@ void commit_log_fail(struct commit_log *log)
 
 /* ---- appending ---- */
 
-enum place { PLACE_FOUND, PLACE_WAIT };
+enum place { PLACE_FOUND, PLACE_WAIT, PLACE_NO_QUEUE };
 
 /* A record that looks for its place. */
 struct draft {
-    struct queue_seq *seq;
+    struct queue_seq *seq;       /* NULL: look among the recent queues */
+    struct consume_queue *queue; /* a reference: found in the table, then given up by `recent` */
     const struct store_message *message;
     struct record_plan plan;
     struct outgoing *out; /* written engine only, else NULL */
     struct handed item;   /* but for what the place says */
-    bool is_handed;       /* else the dispatcher is to read the record */
+    bool is_coded;        /* `item` has the tag code; else the dispatcher is to read the record */
 };
 
 /* Moves the tail; mapped, what was copied below it is published with it. */
@@ -212,7 +215,7 @@ static int check_open(const struct commit_log *log, const struct queue_seq *seq,
 
 static uint64_t stamp_ms(struct commit_log *log)
 {
-    uint64_t now_ms = log->io->now_ms(log->io);
+    uint64_t now_ms = log->io->tick_ms(log->io);
     if (now_ms > log->last_ms)
         log->last_ms = now_ms;
     return log->last_ms;
@@ -245,14 +248,14 @@ static bool is_numbered(const struct store_message *m)
 static void draft_item(struct draft *d)
 {
     const struct store_message *m = d->message;
-    if (!d->seq->queue || !is_numbered(m) || m->sys_flag & RECORD_SYSFLAG_INNER_BATCH)
-        return;
-    d->item.queue = d->seq->queue;
-    d->is_handed = record_tag_code_ahead(m, &d->item.tag_code);
+    if (is_numbered(m) && !(m->sys_flag & RECORD_SYSFLAG_INNER_BATCH))
+        d->is_coded = record_tag_code_ahead(m, &d->item.tag_code);
 }
 
-static void hand_over(struct commit_log *log, struct draft *d, const struct store_appended *at)
+static void hand_over(struct commit_log *log, struct draft *d, struct consume_queue *q,
+                      const struct store_appended *at)
 {
+    d->item.queue = q;
     d->item.log_off = at->log_off;
     d->item.size = at->size;
     d->item.queue_off = at->queue_off;
@@ -260,12 +263,30 @@ static void hand_over(struct commit_log *log, struct draft *d, const struct stor
     handover_put(log->handover, &d->item);
 }
 
+/* The numbers to draw from; NULL: the queue must be found in the table first. */
+static struct queue_seq *find_seq(struct commit_log *log, struct draft *d)
+{
+    struct consume_queue *q = d->queue;
+    if (d->seq)
+        return d->seq;
+    if (q)
+        d->queue = recent_queues_enter(&log->recent, q); /* it goes when the lock is dropped */
+    else
+        q = recent_queues_find(&log->recent, d->message->topic, d->message->queue_id);
+    return q ? &q->seq : NULL;
+}
+
 /* One try under the lock. */
 static int try_append(struct commit_log *log, struct draft *d, enum place *ret_place,
                       struct store_appended *ret, struct err *e)
 {
+    int rc = 0;
     lock_take(&log->lock);
-    int rc = check_open(log, d->seq, e);
+    struct queue_seq *seq = find_seq(log, d);
+    *ret_place = PLACE_NO_QUEUE;
+    if (!seq)
+        goto out;
+    rc = check_open(log, seq, e);
     if (rc < 0)
         goto out;
     *ret_place = find_place(log, d);
@@ -273,7 +294,7 @@ static int try_append(struct commit_log *log, struct draft *d, enum place *ret_p
         goto out;
     ret->log_off = log->tail;
     ret->size = d->plan.size;
-    ret->queue_off = is_numbered(d->message) ? d->seq->next_off++ : 0;
+    ret->queue_off = is_numbered(d->message) ? seq->next_off++ : 0;
     ret->store_ms = stamp_ms(log);
     if (!d->out)
         write_record(log, d, ret);
@@ -287,12 +308,23 @@ static int try_append(struct commit_log *log, struct draft *d, enum place *ret_p
         queue_record(log, d->out, ret);
     log->n_appended++;
     log->appended_bytes += d->plan.size;
-    if (d->is_handed)
-        hand_over(log, d, ret);
+    if (d->is_coded && seq->queue)
+        hand_over(log, d, seq->queue, ret);
     advance(log, log->tail + d->plan.size);
 out:
     lock_drop(&log->lock);
     return rc;
+}
+
+/* Waits, outside the lock, for what the try before lacked. */
+static int wait_for(struct commit_log *log, struct draft *d, enum place place,
+                    struct allocator_turn turn, struct err *e)
+{
+    if (place == PLACE_NO_QUEUE)
+        return consume_queues_get_or_make(log->queues, d->message->topic, d->message->queue_id,
+                                          &d->queue, e);
+    atomic_fetch_add_explicit(&log->n_waits, 1, memory_order_relaxed); /* a count */
+    return allocator_wait(&log->allocator, turn, e);
 }
 
 /* Tries until there is room. */
@@ -303,10 +335,11 @@ static int append_draft(struct commit_log *log, struct draft *d, struct store_ap
         enum place place = PLACE_FOUND;
         struct allocator_turn turn = allocator_turn(&log->allocator);
         int rc = try_append(log, d, &place, ret, e);
+        consume_queue_unref(d->queue); /* whose place in `recent` was taken */
+        d->queue = NULL;
         if (rc < 0 || place == PLACE_FOUND)
             return rc;
-        atomic_fetch_add_explicit(&log->n_waits, 1, memory_order_relaxed); /* a count */
-        rc = allocator_wait(&log->allocator, turn, e);
+        rc = wait_for(log, d, place, turn, e);
         if (rc < 0)
             return rc;
     }

@@ -11,10 +11,11 @@
 #include <stdint.h>
 
 #include "store/allocator.h"
-#include "store/consume_queue.h"
+#include "store/consume_queues.h"
 #include "store/handover.h"
 #include "store/mapped_files.h"
 #include "store/outgoing.h"
+#include "store/recent_queues.h"
 
 struct commit_log {
     /* set before start, then constant */
@@ -23,6 +24,7 @@ struct commit_log {
     uint32_t max_message_bytes;
     bool is_written; /* the engine; false: mapped */
     struct store_host host;
+    struct consume_queues *queues; /* may be NULL when each append names its queue_seq */
     struct mapped_files files;
     struct allocator allocator;
     struct handover *handover; /* put to under lock, looked at by the dispatcher */
@@ -30,7 +32,8 @@ struct commit_log {
     /* guarded by lock */
     struct mapped_file *active; /* appended to; pinned */
     uint64_t tail;              /* log_off of the next record: reserved (I1) */
-    uint64_t last_ms;           /* store times never go back */
+    struct recent_queues recent;
+    uint64_t last_ms; /* store times never go back */
     bool is_closed;
     uint64_t n_appended, appended_bytes;
     struct outgoing *first_out; /* not yet taken by the committer, in order; owned */
@@ -50,6 +53,7 @@ struct commit_log_options {
     uint64_t window_bytes;
     bool is_written;
     struct store_host host;
+    struct consume_queues *queues; /* where queues are found; see struct commit_log */
 };
 
 /* Makes the folder when absent and lists the files; nothing is mapped or started. */
@@ -72,8 +76,9 @@ void commit_log_close(struct commit_log *log);
 int commit_log_stop(struct commit_log *log, struct err *e) MUST_CHECK;
 
 /* See store_append; written: the record is only queued, and its body must stay where it is until it
- * was written or the log has failed. ERR_NOTFOUND: the queue's topic is being deleted. Locks: takes
- * LOCK_APPEND. */
+ * was written or the log has failed. `seq` NULL: that of the message's consume queue, which is made
+ * when there is none. ERR_NOTFOUND: the queue's topic is being deleted. Locks: takes LOCK_APPEND,
+ * LOCK_QUEUES. */
 int commit_log_append(struct commit_log *log, struct queue_seq *seq, const struct store_message *m,
                       struct store_appended *ret, struct err *e) MUST_CHECK;
 

@@ -364,11 +364,14 @@ bool store_property_next(struct span *rest, struct span *ret_name, struct span *
 
 bool store_property_get(struct span properties, const char *name, struct span *ret_value)
 {
-    const struct span wanted = span_str(name);
-    struct span key, value;
-    while (store_property_next(&properties, &key, &value)) {
-        if (span_equal(key, wanted)) {
-            *ret_value = value;
+    const size_t name_len = strlen(name);
+    while (properties.len > name_len + 1) {
+        /* compared before the end is looked for: most pieces differ in their first letters */
+        bool is_it = memcmp(properties.ptr, name, name_len) == 0 &&
+                     properties.ptr[name_len] == FORMAT_NAME_SEPARATOR;
+        struct span pair = cut_pair(&properties);
+        if (is_it && pair.len > name_len + 1) {
+            *ret_value = span_of(pair.ptr + name_len + 1, pair.len - name_len - 1);
             return true;
         }
     }

@@ -159,6 +159,7 @@ static int init_parts(struct store *s, const struct store_options *opt, struct e
         .window_bytes = opt->populate_window_bytes,
         .is_written = opt->flush == STORE_FLUSH_SYNC,
         .host = opt->host,
+        .queues = &s->queues,
     };
     rc = commit_log_init(&s->log, &log_opt, s->io, &s->reclaimer, e);
     free(folder);
@@ -351,14 +352,9 @@ int store_submit(struct store *s, const struct store_message *m, struct store_ti
     if (consume_queues_is_batch(&s->queues, m->topic))
         return err_set(e, ERR_UNSUPPORTED, "append to '%.*s': its queues are batch queues",
                        (int)m->topic.len, (const char *)m->topic.ptr);
-    struct consume_queue *q = NULL;
     int rc = wait_for_room(s, e);
     if (rc == 0)
-        rc = consume_queues_get_or_make(&s->queues, m->topic, m->queue_id, &q, e);
-    if (rc < 0)
-        return rc;
-    rc = commit_log_append(&s->log, &q->seq, m, ret, e);
-    consume_queue_unref(q);
+        rc = commit_log_append(&s->log, /* seq = */ NULL, m, ret, e);
     if (rc < 0)
         return rc;
     if (s->log.is_written) {

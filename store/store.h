@@ -189,7 +189,7 @@ struct store_appended {
     uint64_t log_off;
     uint32_t size;
     uint64_t queue_off;
-    uint64_t store_ms;
+    uint64_t store_ms; /* by the kernel's clock as of its last tick, up to 10 ms ago */
 };
 
 /* Appends one record; returns when it is acknowledged: published with async flush, on disk with

@@ -308,6 +308,12 @@ static uint64_t crash_now_ms(struct io *io)
     return c->inner->now_ms(c->inner);
 }
 
+static uint64_t crash_tick_ms(struct io *io)
+{
+    struct crash_io *c = crash_of(io);
+    return c->inner->tick_ms(c->inner);
+}
+
 static uint64_t crash_mono_ns(struct io *io)
 {
     struct crash_io *c = crash_of(io);
@@ -338,6 +344,7 @@ static const struct io crashing_io = {
     .lock_file = crash_lock_file,
     .free_space = crash_free_space,
     .now_ms = crash_now_ms,
+    .tick_ms = crash_tick_ms,
     .mono_ns = crash_mono_ns,
 };
 

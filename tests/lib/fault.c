@@ -193,6 +193,12 @@ static uint64_t fault_now_ms(struct io *io)
     return f->inner->now_ms(f->inner);
 }
 
+static uint64_t fault_tick_ms(struct io *io)
+{
+    struct fault *f = fault_of(io);
+    return f->inner->tick_ms(f->inner);
+}
+
 static uint64_t fault_mono_ns(struct io *io)
 {
     struct fault *f = fault_of(io);
@@ -223,6 +229,7 @@ static const struct io faulty_io = {
     .lock_file = fault_lock_file,
     .free_space = fault_free_space,
     .now_ms = fault_now_ms,
+    .tick_ms = fault_tick_ms,
     .mono_ns = fault_mono_ns,
 };
 

@@ -334,6 +334,9 @@ START_TEST(clocks_and_free_space_are_plausible)
     ck_assert_int_eq(io->free_space(io, dir, &free_bytes, &total), 0);
     ck_assert_uint_le(free_bytes, total);
     ck_assert_uint_gt(io->now_ms(io), 1700000000000u);
+    uint64_t tick_ms = io->tick_ms(io);
+    ck_assert_uint_le(tick_ms, io->now_ms(io));
+    ck_assert_uint_gt(tick_ms, 1700000000000u);
     uint64_t before = io->mono_ns(io);
     ck_assert_uint_ge(io->mono_ns(io), before);
 }
