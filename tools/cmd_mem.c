@@ -244,7 +244,7 @@ int cmd_mem(int argc, char **argv)
          .kind = OPTION_TEXT,
          .ret = &mem.store,
          .value = "DIR",
-         .help = "look at the files of a store instead of asking a broker"},
+         .help = "look at the files of a store (default: ask a broker)"},
         {.name = "json",
          .kind = OPTION_FLAG,
          .ret = &mem.json,

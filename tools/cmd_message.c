@@ -203,13 +203,15 @@ int cmd_message(int argc, char **argv)
     static struct message m;
     static const struct option_spec specs[] = {
         OPTIONS_BROKER(&broker),
-        OPTION_STRING("store", m.store, "DIR", "look into a store instead of asking a broker"),
-        OPTION_STRING("topic", m.topic, "TOPIC", "the messages' topic"),
-        OPTION_STRING("key", m.key, "KEY", "find by one of the words of KEYS"),
-        OPTION_STRING("unique-key", m.unique_key, "KEY", "find by the client's message id"),
-        OPTION_STRING("id", m.id, "ID", "find by either kind of message id"),
-        OPTION_STRING("begin", m.begin, "TIME", "stored at this time or later"),
-        OPTION_STRING("end", m.end, "TIME", "stored at this time or before"),
+        OPTION_STRING("store", m.store, "DIR", "look into a store (default: ask a broker)"),
+        OPTION_STRING("topic", m.topic, "TOPIC",
+                      "the messages' topic (default: none; ids need none)"),
+        OPTION_STRING("key", m.key, "KEY", "find by one of the words of KEYS (default: by --id)"),
+        OPTION_STRING("unique-key", m.unique_key, "KEY",
+                      "find by the client's message id (default: by --id)"),
+        OPTION_STRING("id", m.id, "ID", "find by either kind of message id (default: by --key)"),
+        OPTION_STRING("begin", m.begin, "TIME", "stored at this time or later (default: any)"),
+        OPTION_STRING("end", m.end, "TIME", "stored at this time or before (default: any)"),
         {.name = "max",
          .letter = 'n',
          .kind = OPTION_NUMBER,
@@ -233,7 +235,7 @@ int cmd_message(int argc, char **argv)
         {.name = "body",
          .kind = OPTION_FLAG,
          .ret = &m.body,
-         .help = "the body alone, as it is; with --json, the body too"},
+         .help = "the body alone; with --json, the body too (default: without)"},
         {0},
     };
     static const struct options o = {

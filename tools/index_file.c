@@ -56,17 +56,16 @@ static int fits(struct index_file *f, uint32_t n_slots, bool *ret, struct err *e
     return rc;
 }
 
-/* The length leaves every fifth number; the smallest that fits is taken. */
+/* The length leaves every fifth number; the smallest that fits is taken. A long file can only be
+ * one with the default, also while a broker is at it and nothing fits for a moment. */
 static int guess_slots(struct index_file *f, uint32_t *ret_n_slots, struct err *e)
 {
-    bool is_it = false;
-    int rc = store_index_items(f->file.bytes, STORE_INDEX_SLOTS) > 0
-                 ? fits(f, STORE_INDEX_SLOTS, &is_it, e)
-                 : 0;
+    bool is_it = store_index_items(f->file.bytes, STORE_INDEX_SLOTS) > 0;
     uint32_t n_slots = STORE_INDEX_SLOTS;
     uint64_t max = f->file.bytes > GUESS_BYTES_MAX
                        ? 0
                        : (f->file.bytes - STORE_INDEX_HEADER_BYTES) / STORE_INDEX_SLOT_BYTES;
+    int rc = 0;
     for (uint32_t n = 1; rc == 0 && !is_it && n <= max; n++) {
         n_slots = n;
         if (store_index_items(f->file.bytes, n) > 0)
