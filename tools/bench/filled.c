@@ -66,6 +66,16 @@ static int fill(struct filled *f, const struct filled_options *opt, const uint8_
     return 0;
 }
 
+/* Or the disk would still be writing while it is read. */
+static int sync_files(const struct filled *f, struct err *e)
+{
+    int fd = open(f->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = fd < 0 || syncfs(fd) < 0 ? err_sys(e, errno, "sync the disk of '%s'", f->folder) : 0;
+    if (fd >= 0)
+        (void)close(fd);
+    return rc;
+}
+
 int filled_make(struct filled *f, const struct filled_options *opt, struct err *e)
 {
     uint8_t *body = malloc(opt->body_bytes);
@@ -79,6 +89,8 @@ int filled_make(struct filled *f, const struct filled_options *opt, struct err *
         rc = open_store(f, e);
     if (rc == 0)
         rc = fill(f, opt, body, e);
+    if (rc == 0)
+        rc = sync_files(f, e);
     free(body);
     if (rc < 0)
         filled_free(f);
