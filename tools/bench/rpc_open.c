@@ -81,9 +81,11 @@ static void run_until(struct opening *run, uint64_t end_ns)
         uint64_t due = run->begun_ns + (uint64_t)((double)run->n_started * interval_ns);
         if (due >= end_ns)
             return;
-        if (run_now_ns() >= due)
+        uint64_t now = run_now_ns();
+        if (now >= due)
             start(run, due);
-        (void)load_poll(run->target->load, 0); /* when late too: answers come meanwhile */
+        /* when late too: answers come meanwhile */
+        (void)load_poll(run->target->load, now < due ? due - now : 0);
     }
 }
 

@@ -15,8 +15,9 @@ struct run_open {
     struct latency *latency; /* of the publishes */
 };
 
-/* Returns when all are answered. Polls without sleeping: a timer of gRPC's is too coarse. Fails
- * with the first reply that is not OK, or when thousands are unanswered. */
+/* Returns when all are answered. Sleeps until the next is due or an answer comes: gRPC's timer is
+ * coarse, up to a millisecond, which counts as latency where answers are rare. Fails with the first
+ * reply that is not OK, or when thousands are unanswered. */
 int run_open(struct run_target *t, const struct run_open *o, uint64_t *ret_n_messages,
              struct err *e) MUST_CHECK;
 

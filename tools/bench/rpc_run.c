@@ -167,7 +167,9 @@ int run_publish(struct run_target *t, const struct run_publish *p, uint64_t *ret
         .target = t, .p = p, .end_ns = p->run_ms ? run_now_ns() + p->run_ms * NS_PER_MS : 0};
     for (size_t i = 0; i < p->in_flight && !is_over(&run); i++)
         start_publish(&run);
-    int rc = run_drive(t, &run.n_done, UINT64_MAX, /* error = */ NULL, e);
+    int rc = 0;
+    while (rc == 0 && run.n_done < run.n_started) /* an end starts the next one */
+        rc = run_drive(t, &run.n_done, run.n_started, /* error = */ NULL, e);
     if (rc < 0)
         return rc;
     if (run.error.code < 0) {
