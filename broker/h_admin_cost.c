@@ -95,7 +95,11 @@ static void get_memory(struct broker *b, const void *request, struct rpc_call *c
     (void)request; /* it has no fields */
     if (measure(b, &files, &memory, &st) == 0) {
         status_ok(&st);
+        struct store_stats stats;
+        store_stats(b->store, &stats);
         fill_process(&reply, &memory);
+        reply.lead_bytes = stats.lead_bytes;
+        reply.lead_ms = stats.lead_ms;
         reply.files = (SV1(MemoryFile) **)(void *)files.list; /* the message comes first in each */
         reply.n_files = files.n;
     }

@@ -205,6 +205,11 @@ static void follow(struct allocator *a, uint64_t published)
     a->next = NULL;
 }
 
+uint64_t allocator_rate(const struct allocator *a)
+{
+    return atomic_load_explicit(&a->bytes_per_s, memory_order_relaxed); /* only a measure */
+}
+
 static void measure(struct allocator *a, uint64_t published)
 {
     uint64_t now_ns = a->log->io->mono_ns(a->log->io);
@@ -212,8 +217,9 @@ static void measure(struct allocator *a, uint64_t published)
     if (elapsed_ms < RATE_MIN_MS)
         return;
     uint64_t rate = (published - a->seen_off) * 1000 / elapsed_ms;
-    uint64_t lower = a->bytes_per_s - (a->bytes_per_s + RATE_DECAY - 1) / RATE_DECAY;
-    a->bytes_per_s = rate > lower ? rate : lower;
+    uint64_t before = allocator_rate(a);
+    uint64_t lower = before - (before + RATE_DECAY - 1) / RATE_DECAY;
+    atomic_store_explicit(&a->bytes_per_s, rate > lower ? rate : lower, memory_order_relaxed);
     if (published != a->seen_off)
         a->idle_since_ns = 0;
     else if (a->idle_since_ns == 0)
@@ -229,7 +235,7 @@ static bool is_idle(const struct allocator *a)
 
 static uint64_t choose_window(const struct allocator *a, bool is_wanted)
 {
-    uint64_t bytes = a->bytes_per_s / 1000 * WINDOW_MS;
+    uint64_t bytes = allocator_rate(a) / 1000 * WINDOW_MS;
     if (is_wanted || bytes > a->window_bytes)
         return a->window_bytes;
     return bytes > a->idle_window_bytes ? bytes : a->idle_window_bytes;
@@ -268,7 +274,7 @@ static bool is_file_due(const struct allocator *a, uint64_t published, bool is_w
     uint64_t populated = atomic_load_explicit(&a->current->populated, memory_order_acquire);
     if (is_wanted && populated == a->current->bytes)
         return true;
-    return in_file > a->current->bytes / 2 || a->bytes_per_s * FILL_AHEAD_S > left;
+    return in_file > a->current->bytes / 2 || allocator_rate(a) * FILL_AHEAD_S > left;
 }
 
 static bool is_asked_for(struct allocator *a)
@@ -343,7 +349,7 @@ int allocator_window_step(void *arg)
     }
     if (set_nudge(a, window) && rc == 0)
         return WORKER_AT_ONCE;
-    return is_idle(a) && a->bytes_per_s == 0 ? WORKER_WHEN_WOKEN : RATE_STEP_MS;
+    return is_idle(a) && allocator_rate(a) == 0 ? WORKER_WHEN_WOKEN : RATE_STEP_MS;
 }
 
 int allocator_stop(struct allocator *a, struct err *e)

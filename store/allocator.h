@@ -24,7 +24,6 @@ struct allocator {
     uint64_t seen_off;           /* published when the rate was measured */
     uint64_t seen_ns;            /* when */
     uint64_t idle_since_ns;      /* nothing was appended since; 0: something was */
-    uint64_t bytes_per_s;        /* fill rate: rises at once, falls slowly */
     /* atomic: stored by the maker (release), taken by the appender (acquire) -- I7 */
     _Atomic(struct mapped_file *) ready; /* with a pin that goes over to the taker */
     /* atomic: stored by the maker (release), taken by the window (acquire) */
@@ -35,9 +34,11 @@ struct allocator {
     _Atomic bool is_wanted;   /* an appender waits: set by it, cleared by the window */
     /* atomic, seq_cst on both sides: an appender publishes and then loads it, the window stores it
      * and then loads published; with less, both could miss that the writer is there */
-    _Atomic uint64_t nudge_off; /* a writer at or behind it wakes the window */
-    _Atomic bool is_stopped;    /* nobody will make room any more */
-    struct lock lock;           /* LOCK_LEAF */
+    _Atomic uint64_t nudge_off;   /* a writer at or behind it wakes the window */
+    _Atomic uint64_t bytes_per_s; /* fill rate: rises at once, falls slowly. Stored by the window,
+                                   * relaxed: it orders nothing */
+    _Atomic bool is_stopped;      /* nobody will make room any more */
+    struct lock lock;             /* LOCK_LEAF */
     pthread_cond_t cond;
     struct err failure; /* guarded by lock: the last failure's story */
     /* atomic: stored under lock (release), loaded by appenders before they try (acquire) */
@@ -67,6 +68,9 @@ struct mapped_file *allocator_take(struct allocator *a);
 /* Wakes the window when the writer has come near the end of what is ready. `published` was
  * stored with seq_cst. Thread: any; not under LOCK_APPEND. */
 void allocator_nudge(struct allocator *a, uint64_t published);
+
+/* Bytes appended in a second, as last measured. Thread: any. */
+uint64_t allocator_rate(const struct allocator *a);
 
 /* What allocator_wait compares with: read it before trying. */
 struct allocator_turn {

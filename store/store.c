@@ -462,6 +462,9 @@ static void log_stats(struct store *s, struct store_stats *ret)
     const struct mapped_file *f = s->log.active;
     ret->populated = f->start + atomic_load_explicit(&f->populated, memory_order_acquire);
     lock_drop(&s->log.lock);
+    uint64_t rate = allocator_rate(&s->log.allocator);
+    ret->lead_bytes = s->log.is_written ? 0 : ret->populated - ret->reserved;
+    ret->lead_ms = rate > 0 ? ret->lead_bytes * 1000 / rate : 0;
     ret->n_append_waits = atomic_load_explicit(&s->log.n_waits, memory_order_relaxed); /* count */
     ret->failed = commit_log_has_failed(&s->log);
 }

@@ -341,6 +341,8 @@ struct store_stats {
     uint64_t max_grouped;         /* records in the largest group */
     uint64_t written_bytes;       /* of groups; with fillers */
     uint64_t n_unmapped;          /* cold files unmapped so far */
+    uint64_t lead_bytes;          /* populated ahead of the writer; 0 with sync flush */
+    uint64_t lead_ms;             /* until it is used up at the rate of now; 0: no appends */
     uint64_t n_append_waits;      /* appends that waited for room or for the disk: stalls */
     uint64_t n_damaged;           /* records refused when read */
     uint64_t n_bad_files;         /* files with a read fault answered by a zero page (I4) */

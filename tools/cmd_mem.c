@@ -18,7 +18,8 @@ struct mem {
     bool json;
     json_t *files; /* of the object to be printed; NULL for text */
     struct store_file_info total;
-    bool has_head; /* of the table is printed */
+    bool has_head;                /* of the table is printed */
+    uint64_t lead_bytes, lead_ms; /* of a broker: populated ahead of its writer */
 };
 
 /* ---- one file ---- */
@@ -143,16 +144,35 @@ static json_t *process_to_json(const struct store_memory *m)
                      "majorFaults", (json_int_t)m->major_faults);
 }
 
+static void print_lead(const struct mem *mem)
+{
+    print_bytes(mem->lead_bytes);
+    printf("  populated ahead of the writer");
+    if (mem->lead_ms > 0)
+        printf(", %" PRIu64 " ms of it at this rate", mem->lead_ms);
+    printf("\n");
+}
+
+static json_t *lead_to_json(const struct mem *mem)
+{
+    return json_pack("{s:I, s:I}", "bytes", (json_int_t)mem->lead_bytes, "ms",
+                     (json_int_t)mem->lead_ms);
+}
+
 /* `process` is NULL for a store: its broker, if any, is not asked. */
 static int end_report(struct mem *mem, const struct store_memory *process, struct err *e)
 {
     if (mem->json)
-        return json_line(
-            json_pack("{s:O, s:o}", "files", mem->files, "process", process_to_json(process)), e);
+        return json_line(json_pack("{s:O, s:o, s:o}", "files", mem->files, "process",
+                                   process_to_json(process), "lead",
+                                   process ? lead_to_json(mem) : json_null()),
+                         e);
     print_head_once(mem);
     print_file(&mem->total);
-    if (process)
+    if (process) {
         print_process(process);
+        print_lead(mem);
+    }
     return 0;
 }
 
@@ -196,6 +216,8 @@ static int show_reply(struct mem *mem, const Sluice__V1__GetMemoryResponse *repl
         .minor_faults = reply->minor_faults,
         .major_faults = reply->major_faults,
     };
+    mem->lead_bytes = reply->lead_bytes;
+    mem->lead_ms = reply->lead_ms;
     for (size_t i = 0; i < reply->n_files; i++) {
         if (show_reply_file(mem, reply->files[i]) < 0)
             return err_set(e, ERR_NOMEM, "make a line of JSON");

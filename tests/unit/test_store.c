@@ -60,6 +60,7 @@ START_TEST(records_run_over_many_files)
     store_fixture_expect(&f, "T", 0, 99, body);
     struct store_stats st;
     store_stats(f.store, &st);
+    ck_assert_uint_eq(st.lead_bytes, st.populated - st.reserved);
     ck_assert_uint_ge(st.n_files, 100 * 9000 / FIXTURE_FILE_BYTES);
     ck_assert_uint_eq(st.n_appended, 100);
     ck_assert_uint_eq(st.n_pins > 0, 1); /* the active file's at least */
