@@ -9,7 +9,9 @@
  * `ready` until an appender takes it. That takes as long as the disk likes, so a thread of its own
  * does it. A next file never used is removed at the stop; a crash leaves it as a file of zeros,
  * which recovery drops.
- * A file is populated by the maker until it is in `made`, then by the window alone. */
+ * A file is populated by the maker until it is in `made`, then by the window, and beside it by an
+ * appender that outran it: with two processors neither then waits for the other. Pieces are claimed
+ * in order under the lock; the mark moves over what lies without a gap. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/allocator.h"
 
@@ -17,7 +19,8 @@
 #include <inttypes.h>
 
 enum {
-    POPULATE_STEP_BYTES = 4 << 20, /* waiting appenders go on after each */
+    POPULATE_STEP_BYTES = 1 << 20, /* waiting appenders go on after each */
+    HELP_BYTES = 512 << 10,        /* what an appender populates at a time */
     WINDOW_MS = 100,
     FILL_AHEAD_S = 5,
     RATE_MIN_MS = 10, /* shorter than this tells nothing of the rate */
@@ -43,6 +46,11 @@ void allocator_init(struct allocator *a, struct mapped_files *log,
     lock_init(&a->lock, LOCK_LEAF);
     lock_cond_init(&a->cond);
 }
+
+/* Bytes of a file, whole pages. */
+struct piece {
+    uint64_t from, to;
+};
 
 static uint64_t window_end(const struct mapped_file *f, uint64_t in_file, uint64_t window)
 {
@@ -141,6 +149,73 @@ static void tell(struct allocator *a, int rc, const struct err *e)
 void allocator_rouse(struct allocator *a)
 {
     tell(a, 0, /* e = */ NULL);
+}
+
+/* ---- populating, by the window and by an appender that outran it ---- */
+
+/* Takes the next piece of `f`, of `most` bytes at most; false when all up to `upto` is taken.
+ * Locks: LOCK_LEAF. */
+static bool claim(struct mapped_file *f, uint64_t most, uint64_t upto, struct piece *ret)
+{
+    uint64_t populated = atomic_load_explicit(&f->populated, memory_order_acquire);
+    if (f->claimed < populated)
+        f->claimed = populated;
+    if (f->claimed >= upto)
+        return false;
+    ret->from = f->claimed;
+    ret->to = upto - f->claimed > most ? f->claimed + most : upto;
+    f->claimed = ret->to;
+    return true;
+}
+
+/* Notes that a piece is there. Two populate at most, and pieces are taken in order: so what is
+ * there behind one that is not lies in one stretch. Locks: LOCK_LEAF. */
+static void settle(struct mapped_file *f, const struct piece *p)
+{
+    uint64_t populated = atomic_load_explicit(&f->populated, memory_order_acquire);
+    if (p->from > populated) {
+        f->ahead_from = f->ahead_to == p->from ? f->ahead_from : p->from;
+        f->ahead_to = p->to;
+        return;
+    }
+    uint64_t upto = p->to;
+    if (f->ahead_from <= upto && f->ahead_to > upto)
+        upto = f->ahead_to;
+    if (upto > populated) /* pairs with find_place in commit_log.c */
+        atomic_store_explicit(&f->populated, upto, memory_order_release);
+}
+
+static int populate_piece(struct allocator *a, struct mapped_file *f, const struct piece *p,
+                          struct err *e)
+{
+    int rc = mapped_file_fill(f, p->from, p->to, e);
+    lock_take(&a->lock);
+    if (rc == 0)
+        settle(f, p);
+    else
+        f->claimed = 0; /* all that is not there is anybody's again */
+    lock_drop(&a->lock);
+    return rc;
+}
+
+bool allocator_help(struct allocator *a, struct mapped_file *f, struct err *e)
+{
+    struct piece p;
+    lock_take(&a->lock);
+    bool is_mine = !a->is_helped && a->window_bytes > 0 && claim(f, HELP_BYTES, f->bytes, &p);
+    a->is_helped |= is_mine;
+    lock_drop(&a->lock);
+    if (!is_mine)
+        return false;
+    /* the window is too small: see allocator_wait */
+    atomic_store_explicit(&a->is_wanted, true, memory_order_seq_cst);
+    worker_wake(&a->window);
+    int rc = populate_piece(a, f, &p, e);
+    lock_take(&a->lock);
+    a->is_helped = false;
+    lock_drop(&a->lock);
+    tell(a, rc, e);
+    return rc == 0;
 }
 
 /* ---- the maker ---- */
@@ -245,11 +320,13 @@ static uint64_t choose_window(const struct allocator *a, bool is_wanted)
 static int populate_to(struct allocator *a, struct mapped_file *f, uint64_t upto, struct err *e)
 {
     for (;;) {
-        uint64_t done = atomic_load_explicit(&f->populated, memory_order_acquire);
-        if (done >= upto)
+        struct piece p;
+        lock_take(&a->lock);
+        bool is_left = claim(f, POPULATE_STEP_BYTES, upto, &p);
+        lock_drop(&a->lock);
+        if (!is_left)
             return 0;
-        uint64_t to = upto - done > POPULATE_STEP_BYTES ? done + POPULATE_STEP_BYTES : upto;
-        int rc = mapped_file_populate(f, to, e);
+        int rc = populate_piece(a, f, &p, e);
         if (rc < 0)
             return rc;
         tell(a, 0, e);
@@ -300,13 +377,16 @@ static void ask_for_file(struct allocator *a, uint64_t published, bool is_wanted
 }
 
 /* Gives back what is populated behind byte `keep`. */
-static void shrink(const struct allocator *a, struct mapped_file *f, uint64_t keep)
+static void shrink(struct allocator *a, struct mapped_file *f, uint64_t keep)
 {
     uint64_t populated = atomic_load_explicit(&f->populated, memory_order_acquire);
     if (keep >= populated)
         return;
     /* first the mark, then the pages: see the head of this file */
+    lock_take(&a->lock);
     atomic_store_explicit(&f->populated, keep, memory_order_release);
+    f->claimed = keep;
+    lock_drop(&a->lock);
     (void)a->log->io->advise(a->log->io, f->base + keep, populated - keep,
                              IO_DONTNEED); /* only memory */
 }

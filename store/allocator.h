@@ -40,7 +40,9 @@ struct allocator {
     _Atomic bool is_stopped;      /* nobody will make room any more */
     struct lock lock;             /* LOCK_LEAF */
     pthread_cond_t cond;
-    struct err failure; /* guarded by lock: the last failure's story */
+    /* guarded by lock */
+    struct err failure; /* the last failure's story */
+    bool is_helped;     /* an appender is populating too */
     /* atomic: stored under lock (release), loaded by appenders before they try (acquire) */
     _Atomic uint64_t n_turns;    /* steps that made room, or tried to */
     _Atomic uint64_t n_failures; /* of these, failed */
@@ -71,6 +73,10 @@ void allocator_nudge(struct allocator *a, uint64_t published);
 
 /* Bytes appended in a second, as last measured. Thread: any. */
 uint64_t allocator_rate(const struct allocator *a);
+
+/* Populates a piece of `f` for an appender that found it too short; false when that is not for it
+ * to do and it is to wait. `f` is pinned. Thread: any; not under LOCK_APPEND (I7). */
+bool allocator_help(struct allocator *a, struct mapped_file *f, struct err *e);
 
 /* What allocator_wait compares with: read it before trying. */
 struct allocator_turn {

@@ -149,6 +149,7 @@ enum place { PLACE_FOUND, PLACE_WAIT, PLACE_NO_QUEUE };
 /* A record that looks for its place. */
 struct draft {
     struct queue_seq *seq;       /* NULL: look among the recent queues */
+    struct mapped_file *file;    /* too short, pinned: who waits may populate it */
     struct consume_queue *queue; /* a reference: found in the table, then given up by `recent` */
     const struct store_message *message;
     struct record_plan plan;
@@ -199,7 +200,11 @@ static enum place find_place(struct commit_log *log, struct draft *d)
     /* with room for the filler, so that a roll never waits for pages */
     uint64_t need = log->tail - log->active->start + d->plan.size + FORMAT_FILLER_BYTES;
     uint64_t populated = atomic_load_explicit(&log->active->populated, memory_order_acquire);
-    return need <= populated ? PLACE_FOUND : PLACE_WAIT;
+    if (need <= populated)
+        return PLACE_FOUND;
+    d->file = log->active;
+    mapped_file_pin(d->file);
+    return PLACE_WAIT;
 }
 
 static int check_open(const struct commit_log *log, const struct queue_seq *seq, struct err *e)
@@ -323,8 +328,12 @@ static int wait_for(struct commit_log *log, struct draft *d, enum place place,
     if (place == PLACE_NO_QUEUE)
         return consume_queues_get_or_make(log->queues, d->message->topic, d->message->queue_id,
                                           &d->queue, e);
+    struct mapped_file *f = d->file;
+    d->file = NULL;
     atomic_fetch_add_explicit(&log->n_waits, 1, memory_order_relaxed); /* a count */
-    return allocator_wait(&log->allocator, turn, e);
+    bool is_helped = f && allocator_help(&log->allocator, f, e);
+    mapped_file_unpin(f);
+    return is_helped ? 0 : allocator_wait(&log->allocator, turn, e);
 }
 
 /* Tries until there is room. */

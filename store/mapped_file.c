@@ -174,13 +174,17 @@ int mapped_file_populate(struct mapped_file *f, uint64_t upto, struct err *e)
     uint64_t done = atomic_load_explicit(&f->populated, memory_order_acquire);
     if (upto <= done)
         return 0;
-    assert(upto <= atomic_load_explicit(&f->allocated, memory_order_acquire)); /* I1, I4 */
-    uint64_t from = done - done % MAPPED_PAGE_BYTES;
-    int rc = f->io->populate(f->io, f->base + from, upto - from);
-    if (rc < 0)
-        return err_sys(e, -rc, "populate '%s' up to %" PRIu64, f->path, upto);
-    atomic_store_explicit(&f->populated, upto, memory_order_release);
-    return 0;
+    int rc = mapped_file_fill(f, done - done % MAPPED_PAGE_BYTES, upto, e);
+    if (rc == 0)
+        atomic_store_explicit(&f->populated, upto, memory_order_release);
+    return rc;
+}
+
+int mapped_file_fill(struct mapped_file *f, uint64_t from, uint64_t to, struct err *e)
+{
+    assert(to <= atomic_load_explicit(&f->allocated, memory_order_acquire)); /* I1, I4 */
+    int rc = f->io->populate(f->io, f->base + from, to - from);
+    return rc < 0 ? err_sys(e, -rc, "populate '%s' up to %" PRIu64, f->path, to) : 0;
 }
 
 int mapped_file_sync(const struct mapped_file *f, uint64_t from, uint64_t to, struct err *e)

@@ -36,6 +36,9 @@ struct mapped_file {
     /* atomic: stored by the one that makes room (release), loaded by writers (acquire) -- I1 */
     _Atomic uint64_t allocated; /* bytes from the start that have blocks */
     _Atomic uint64_t populated; /* bytes from the start that are present and writable */
+    /* guarded by the allocator's lock: of a file that several populate */
+    uint64_t claimed;              /* somebody has or is about to populate what lies below */
+    uint64_t ahead_from, ahead_to; /* populated behind what is not yet; equal: nothing */
     /* atomic: stored by the handler of read faults (release), loaded by anybody (acquire) -- I4 */
     _Atomic bool is_bad;
 };
@@ -69,6 +72,9 @@ int mapped_file_allocate(struct mapped_file *f, uint64_t upto, struct err *e) MU
 /* Makes the bytes up to `upto` present and writable. Thread: one at a time; f is mapped for
  * writing. */
 int mapped_file_populate(struct mapped_file *f, uint64_t upto, struct err *e) MUST_CHECK;
+
+/* The same for [from, to), whose start is a page's; the mark stays where it is. Thread: any. */
+int mapped_file_fill(struct mapped_file *f, uint64_t from, uint64_t to, struct err *e) MUST_CHECK;
 
 /* Makes [from, to) durable, rounded out to whole pages. Thread: any, with a pin. */
 int mapped_file_sync(const struct mapped_file *f, uint64_t from, uint64_t to,

@@ -3,6 +3,7 @@
 #include "store/allocator.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "store/reclaimer.h"
@@ -203,6 +204,65 @@ START_TEST(a_stopped_allocator_lets_nobody_wait)
 }
 END_TEST
 
+enum { HELP_BYTES = 512 * 1024 };
+
+START_TEST(an_appender_populates_where_the_window_is_late)
+{
+    struct err e;
+    uint64_t n_turns = a.n_turns;
+    ck_assert(allocator_help(&a, mf.files[0], &e));
+    ck_assert_uint_eq(mf.files[0]->populated, IDLE_WINDOW + HELP_BYTES);
+    ck_assert(allocator_help(&a, mf.files[0], &e));
+    ck_assert_uint_eq(mf.files[0]->populated, FILE_BYTES);
+    ck_assert(!allocator_help(&a, mf.files[0], &e)); /* nothing is left to do */
+    ck_assert_uint_eq(a.n_turns, n_turns + 2);       /* others go on too */
+}
+END_TEST
+
+START_TEST(one_appender_helps_and_the_others_wait)
+{
+    struct err e;
+    a.is_helped = true;
+    ck_assert(!allocator_help(&a, mf.files[0], &e));
+    ck_assert_uint_eq(mf.files[0]->populated, IDLE_WINDOW);
+}
+END_TEST
+
+START_TEST(what_an_appender_cannot_populate_is_told_and_tried_again)
+{
+    struct err e;
+    struct allocator_turn turn = allocator_turn(&a);
+    fault_arm(&fault, FAULT_POPULATE, 1, ENOSPC, FAULT_ONCE);
+    ck_assert(!allocator_help(&a, mf.files[0], &e));
+    ck_assert_int_eq(allocator_wait(&a, turn, &e), ERR_NOSPACE);
+    published = IDLE_WINDOW;
+    step();
+    ck_assert_uint_ge(mf.files[0]->populated, 2 * IDLE_WINDOW);
+}
+END_TEST
+
+static void *help_on(void *arg)
+{
+    struct err e;
+    (void)arg;
+    while (mf.files[0]->populated < FILE_BYTES)
+        (void)allocator_help(&a, mf.files[0], &e);
+    return NULL;
+}
+
+START_TEST(window_and_appender_populate_one_file_without_a_gap)
+{
+    pthread_t thread;
+    ck_assert_int_eq(pthread_create(&thread, NULL, help_on, NULL), 0);
+    while (mf.files[0]->populated < FILE_BYTES) {
+        published = mf.files[0]->populated - 1;
+        (void)allocator_window_step(&a);
+    }
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    ck_assert_uint_eq(mf.files[0]->populated, FILE_BYTES);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *s = suite_create("allocator");
@@ -221,6 +281,10 @@ static Suite *make_suite(void)
     tcase_add_test(tc, who_waits_is_told_why_there_is_no_room);
     tcase_add_test(tc, room_comes_back_when_the_disk_has_some);
     tcase_add_test(tc, a_stopped_allocator_lets_nobody_wait);
+    tcase_add_test(tc, an_appender_populates_where_the_window_is_late);
+    tcase_add_test(tc, one_appender_helps_and_the_others_wait);
+    tcase_add_test(tc, what_an_appender_cannot_populate_is_told_and_tried_again);
+    tcase_add_test(tc, window_and_appender_populate_one_file_without_a_gap);
     suite_add_tcase(s, tc);
     return s;
 }
