@@ -17,6 +17,7 @@ enum {
     DRAIN_BYTES = 64 << 20, /* left at a close: taken in; more waits for the next open */
     RETRY_MS = 1000,        /* after a full disk */
     SYNC_BYTES_SHIFT = 32,  /* of the log between syncs: 4 GiB, since each writes all slots */
+    NICENESS = 10,          /* look-ups by key may lag; appends and deliveries may not */
 };
 
 int indexer_init(struct indexer *ix, const struct store_options *opt, struct io *io,
@@ -28,6 +29,7 @@ int indexer_init(struct indexer *ix, const struct store_options *opt, struct io 
         return rc;
     lock_init(&ix->lock, LOCK_LEAF);
     worker_init(&ix->worker, indexer_step, ix);
+    ix->worker.niceness = NICENESS;
     return 0;
 }
 

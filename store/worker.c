@@ -3,7 +3,9 @@
 #include "store/worker.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 void worker_init(struct worker *w, worker_step_fn step, void *arg)
 {
@@ -51,6 +53,8 @@ static void *run(void *arg)
 {
     struct worker *w = arg;
     int delay_ms;
+    if (w->niceness > 0) /* of this thread alone; refused, it only takes its full share */
+        (void)setpriority(PRIO_PROCESS, (id_t)gettid(), w->niceness);
     do {
         /* cleared before the step: whatever is stored after it makes another step due */
         atomic_store_explicit(&w->woken, false, memory_order_seq_cst);

@@ -25,6 +25,7 @@ struct worker {
     /* set before start, then constant */
     worker_step_fn step;
     void *arg;
+    int niceness; /* 0: as urgent as who appends; more: when others leave time */
     /* guarded by lock (LOCK_LEAF) */
     struct lock lock;
     pthread_cond_t cond;
