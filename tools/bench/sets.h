@@ -13,5 +13,6 @@ extern const struct bench_set case_pace;    /* case_pace.c */
 extern const struct bench_set case_peer;    /* case_peer.c */
 extern const struct bench_set case_publish; /* case_publish.c */
 extern const struct bench_set case_read;    /* case_read.c */
+extern const struct bench_set case_recover; /* case_recover.c */
 
 #endif
