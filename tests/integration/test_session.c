@@ -144,37 +144,6 @@ END_TEST
 
 /* ---- settings ---- */
 
-/* Opens a stream, sends one command, and gives the first that comes back. */
-static V2(TelemetryCommand) *tell(struct client *client, struct client_stream **ret_stream,
-                                  const V2(TelemetryCommand) *command)
-{
-    struct err e;
-    struct span bytes;
-    uint8_t *buf = NULL;
-    size_t len = 0;
-    ProtobufCMessage *reply = NULL;
-    ck_assert_int_eq(proto_pack(&command->base, &buf, &len, &e), 0);
-    ck_assert_int_eq(client_stream_open(ret_stream, client, PROTO_TELEMETRY, CLIENT_FOREVER, &e),
-                     0);
-    ck_assert_int_eq(client_stream_send(*ret_stream, span_of(buf, len), &e), 0);
-    free(buf);
-    if (client_stream_next(*ret_stream, MESSAGING_CALL_MS, &bytes) != CLIENT_MESSAGE)
-        return NULL;
-    ck_assert_int_eq(proto_unpack(&apache__rocketmq__v2__telemetry_command__descriptor, &bytes, 1,
-                                  0, &reply, &e),
-                     0);
-    return (void *)reply;
-}
-
-static V2(TelemetryCommand) *tell_settings(struct client_stream **ret_stream,
-                                           V2(Settings) *settings)
-{
-    V2(TelemetryCommand) command = APACHE__ROCKETMQ__V2__TELEMETRY_COMMAND__INIT;
-    command.command_case = APACHE__ROCKETMQ__V2__TELEMETRY_COMMAND__COMMAND_SETTINGS;
-    command.settings = settings;
-    return tell(f.client, ret_stream, &command);
-}
-
 START_TEST(a_producer_is_answered_with_backoff_and_limits)
 {
     struct client_stream *stream = NULL;
@@ -186,7 +155,7 @@ START_TEST(a_producer_is_answered_with_backoff_and_limits)
     publishing.n_topics = 1;
     settings.pub_sub_case = APACHE__ROCKETMQ__V2__SETTINGS__PUB_SUB_PUBLISHING;
     settings.publishing = &publishing;
-    V2(TelemetryCommand) *reply = tell_settings(&stream, &settings);
+    V2(TelemetryCommand) *reply = messaging_tell_settings(f.client, &stream, &settings);
     ck_assert_ptr_nonnull(reply);
     ck_assert_int_eq(reply->status->code, CODE(OK));
     const V2(Settings) *s = reply->settings;
@@ -205,19 +174,10 @@ START_TEST(a_producer_is_answered_with_backoff_and_limits)
 }
 END_TEST
 
-static V2(TelemetryCommand) *tell_subscription(struct client_stream **ret_stream,
-                                               const char *group_name)
+static V2(TelemetryCommand) *tell_subscription(struct client_stream **ret_stream, const char *group)
 {
-    V2(Resource) group = resource(group_name);
-    V2(Subscription) subscription = APACHE__ROCKETMQ__V2__SUBSCRIPTION__INIT;
-    V2(Settings) settings = APACHE__ROCKETMQ__V2__SETTINGS__INIT;
-    subscription._group_case = APACHE__ROCKETMQ__V2__SUBSCRIPTION___GROUP_GROUP;
-    subscription.group = &group;
-    settings._client_type_case = APACHE__ROCKETMQ__V2__SETTINGS___CLIENT_TYPE_CLIENT_TYPE;
-    settings.client_type = APACHE__ROCKETMQ__V2__CLIENT_TYPE__PUSH_CONSUMER;
-    settings.pub_sub_case = APACHE__ROCKETMQ__V2__SETTINGS__PUB_SUB_SUBSCRIPTION;
-    settings.subscription = &subscription;
-    return tell_settings(ret_stream, &settings);
+    return messaging_tell_consumer(f.client, ret_stream,
+                                   APACHE__ROCKETMQ__V2__CLIENT_TYPE__PUSH_CONSUMER, group);
 }
 
 START_TEST(a_consumer_is_answered_with_retries_batch_and_polling_time)
@@ -271,7 +231,7 @@ START_TEST(a_nameless_client_is_told_so_and_its_stream_completed)
     struct client_stream *stream = NULL;
     struct client *nameless = messaging_connect(f.broker.endpoint, " ");
     V2(TelemetryCommand) empty = APACHE__ROCKETMQ__V2__TELEMETRY_COMMAND__INIT;
-    V2(TelemetryCommand) *reply = tell(nameless, &stream, &empty);
+    V2(TelemetryCommand) *reply = messaging_tell(nameless, &stream, &empty);
     ck_assert_ptr_nonnull(reply);
     ck_assert_int_eq(reply->status->code, CODE(CLIENT_ID_REQUIRED));
     ck_assert_int_eq(client_stream_next(stream, MESSAGING_CALL_MS, &bytes), CLIENT_ENDED);

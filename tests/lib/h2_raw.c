@@ -179,12 +179,19 @@ static void take_window(struct h2_raw *h, uint32_t stream, struct span body)
         h->stream_window[(stream - 1) / 2] += more;
 }
 
+static void keep_data(struct h2_raw *h, struct span body)
+{
+    for (size_t i = 0; i < body.len && h->n_data_bytes + i < sizeof h->data; i++)
+        h->data[h->n_data_bytes + i] = body.ptr[i];
+    h->n_data_bytes += body.len;
+}
+
 static void take_frame(struct h2_raw *h, const uint8_t *head, struct span body)
 {
     uint32_t stream = be32_get(head + 5) & 0x7fffffff;
     switch (head[3]) {
     case DATA:
-        h->n_data_bytes += body.len;
+        keep_data(h, body);
         break;
     case RST_STREAM:
         h->n_reset++;

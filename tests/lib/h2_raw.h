@@ -17,6 +17,7 @@ struct h2_raw {
     int64_t initial_window;                    /* of a new stream */
     uint32_t n_streams;
     size_t n_data_bytes; /* received and not given back to the window */
+    uint8_t data[1024];  /* the first of them */
     unsigned n_reset, n_goaway;
     bool is_closed; /* by the other side */
 };

@@ -82,6 +82,42 @@ void *messaging_try_call(struct client *c, const char *path, const ProtobufCMess
     return call(c, path, request, reply_type, &ignored);
 }
 
+int32_t messaging_code(struct client *c, const char *path, const ProtobufCMessage *request,
+                       const ProtobufCMessageDescriptor *reply_type)
+{
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field_by_name(reply_type, "status");
+    ck_assert_ptr_nonnull(field);
+    uint8_t *reply = messaging_call(c, path, request, reply_type);
+    const V2(Status) *status = *(V2(Status) **)(void *)(reply + field->offset);
+    ck_assert_ptr_nonnull(status);
+    ck_assert_uint_gt(strlen(status->message), 0);
+    int32_t code = (int32_t)status->code;
+    messaging_free(reply);
+    return code;
+}
+
+static void keep_status(void *arg, const struct client_reply *reply)
+{
+    *(int *)arg = reply->status;
+}
+
+int messaging_grpc_status(struct client *c, const char *path, struct span request)
+{
+    struct err e;
+    int status = -1;
+    ck_assert_int_eq(client_start(c, path, request, MESSAGING_CALL_MS, keep_status, &status, &e),
+                     0);
+    while (status < 0)
+        (void)client_poll(c, CLIENT_FOREVER);
+    return status;
+}
+
+V2(Resource) messaging_resource(const char *name)
+{
+    return resource(name);
+}
+
 void messaging_free(void *message)
 {
     protobuf_c_message_free_unpacked(message, NULL);
@@ -89,19 +125,33 @@ void messaging_free(void *message)
 
 /* ---- topics ---- */
 
-void messaging_create_topic(struct client *c, const char *name, Sluice__V1__TopicType type,
-                            int queues)
+static void create(struct client *c, Sluice__V1__Topic *topic)
 {
-    Sluice__V1__Topic topic = SLUICE__V1__TOPIC__INIT;
     Sluice__V1__CreateTopicRequest req = SLUICE__V1__CREATE_TOPIC_REQUEST__INIT;
-    topic.name = (char *)name;
-    topic.type = type;
-    topic.read_queues = queues;
-    req.topic = &topic;
+    req.topic = topic;
     Sluice__V1__CreateTopicResponse *reply = messaging_call(
         c, PROTO_CREATE_TOPIC, &req.base, &sluice__v1__create_topic_response__descriptor);
     ck_assert_msg(reply->code == CODE(OK), "%s", reply->message);
     messaging_free(reply);
+}
+
+void messaging_create_topic(struct client *c, const char *name, Sluice__V1__TopicType type,
+                            int queues)
+{
+    Sluice__V1__Topic topic = SLUICE__V1__TOPIC__INIT;
+    topic.name = (char *)name;
+    topic.type = type;
+    topic.read_queues = queues;
+    create(c, &topic);
+}
+
+void messaging_create_topic_for(struct client *c, const char *name, int perm)
+{
+    Sluice__V1__Topic topic = SLUICE__V1__TOPIC__INIT;
+    topic.name = (char *)name;
+    topic.read_queues = 1;
+    topic.perm = perm;
+    create(c, &topic);
 }
 
 void messaging_create_group(struct client *c, const char *name, bool fifo, int max_attempts)
@@ -170,7 +220,8 @@ static void fill(struct outgoing *o, const struct messaging_message *m)
                    atomic_fetch_add_explicit(&next_id, 1, memory_order_relaxed));
     s->message_id = m->id ? (char *)m->id : o->id;
     s->message_type = type_of(m);
-    s->body_encoding = APACHE__ROCKETMQ__V2__ENCODING__IDENTITY;
+    s->body_encoding = m->is_gzip ? APACHE__ROCKETMQ__V2__ENCODING__GZIP
+                                  : APACHE__ROCKETMQ__V2__ENCODING__IDENTITY;
     if (m->tag) {
         s->_tag_case = APACHE__ROCKETMQ__V2__SYSTEM_PROPERTIES___TAG_TAG;
         s->tag = (char *)m->tag;
@@ -268,13 +319,11 @@ static struct span pack_receive(const struct messaging_receive *r)
     return pack(&req.base);
 }
 
-/* NULL: the connection is lost. */
-static struct client_stream *try_start(struct client *c, const struct messaging_receive *r)
+/* NULL: the connection is lost. Frees the bytes. */
+static struct client_stream *start_bytes(struct client *c, struct span bytes, uint64_t timeout_ms)
 {
     struct err ignored;
     struct client_stream *s = NULL;
-    struct span bytes = pack_receive(r);
-    uint64_t timeout_ms = r->timeout_ms ? r->timeout_ms : (uint64_t)r->polling_ms + 5000;
     ck_assert_int_eq(client_stream_open(&s, c, PROTO_RECEIVE_MESSAGE, timeout_ms, &ignored), 0);
     if (client_stream_send(s, bytes, &ignored) || client_stream_half_close(s, &ignored)) {
         client_stream_close(s);
@@ -282,6 +331,12 @@ static struct client_stream *try_start(struct client *c, const struct messaging_
     }
     free((void *)bytes.ptr);
     return s;
+}
+
+static struct client_stream *try_start(struct client *c, const struct messaging_receive *r)
+{
+    return start_bytes(c, pack_receive(r),
+                       r->timeout_ms ? r->timeout_ms : (uint64_t)r->polling_ms + 5000);
 }
 
 struct client_stream *messaging_receive_start(struct client *c, const struct messaging_receive *r)
@@ -330,6 +385,14 @@ void messaging_receive(struct client *c, const struct messaging_receive *r,
     messaging_receive_end(messaging_receive_start(c, r), ret);
 }
 
+void messaging_receive_raw(struct client *c, const V2(ReceiveMessageRequest) *req,
+                           uint64_t timeout_ms, struct messaging_batch *ret)
+{
+    struct client_stream *s = start_bytes(c, pack(&req->base), timeout_ms);
+    ck_assert_msg(s, "a receive cannot be started");
+    messaging_receive_end(s, ret);
+}
+
 bool messaging_try_receive(struct client *c, const struct messaging_receive *r,
                            struct messaging_batch *ret)
 {
@@ -357,6 +420,46 @@ const V2(Message) *messaging_at(const struct messaging_batch *b, size_t i)
 bool messaging_body_is(const V2(Message) *m, const char *text)
 {
     return m->body.len == strlen(text) && memcmp(m->body.data, text, m->body.len) == 0;
+}
+
+/* ---- what clients say about themselves ---- */
+
+V2(TelemetryCommand) *messaging_tell(struct client *c, struct client_stream **ret_stream,
+                                     const V2(TelemetryCommand) *command)
+{
+    struct err e;
+    struct span reply, bytes = pack(&command->base);
+    ck_assert_int_eq(client_stream_open(ret_stream, c, PROTO_TELEMETRY, CLIENT_FOREVER, &e), 0);
+    ck_assert_int_eq(client_stream_send(*ret_stream, bytes, &e), 0);
+    free((void *)bytes.ptr);
+    if (client_stream_next(*ret_stream, MESSAGING_CALL_MS, &reply) != CLIENT_MESSAGE)
+        return NULL;
+    return unpack(&apache__rocketmq__v2__telemetry_command__descriptor, reply);
+}
+
+V2(TelemetryCommand) *messaging_tell_settings(struct client *c, struct client_stream **ret_stream,
+                                              V2(Settings) *settings)
+{
+    V2(TelemetryCommand) command = APACHE__ROCKETMQ__V2__TELEMETRY_COMMAND__INIT;
+    command.command_case = APACHE__ROCKETMQ__V2__TELEMETRY_COMMAND__COMMAND_SETTINGS;
+    command.settings = settings;
+    return messaging_tell(c, ret_stream, &command);
+}
+
+V2(TelemetryCommand) *messaging_tell_consumer(struct client *c, struct client_stream **ret_stream,
+                                              V2(ClientType) type, const char *group)
+{
+    V2(Resource) name = resource(group);
+    V2(Subscription) subscription = APACHE__ROCKETMQ__V2__SUBSCRIPTION__INIT;
+    V2(Settings) settings = APACHE__ROCKETMQ__V2__SETTINGS__INIT;
+    subscription._group_case = APACHE__ROCKETMQ__V2__SUBSCRIPTION___GROUP_GROUP;
+    subscription.group = &name;
+    if (type)
+        settings._client_type_case = APACHE__ROCKETMQ__V2__SETTINGS___CLIENT_TYPE_CLIENT_TYPE;
+    settings.client_type = type;
+    settings.pub_sub_case = APACHE__ROCKETMQ__V2__SETTINGS__PUB_SUB_SUBSCRIPTION;
+    settings.subscription = &subscription;
+    return messaging_tell_settings(c, ret_stream, &settings);
 }
 
 /* ---- what becomes of a delivery ---- */

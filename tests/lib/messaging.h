@@ -25,6 +25,16 @@ void *messaging_call(struct client *c, const char *path, const ProtobufCMessage 
 
 void messaging_free(void *message); /* NULL is fine */
 
+/* The code of a call whose reply has a status. */
+int32_t messaging_code(struct client *c, const char *path, const ProtobufCMessage *request,
+                       const ProtobufCMessageDescriptor *reply_type);
+
+/* The gRPC status of a call with these bytes as its request. */
+int messaging_grpc_status(struct client *c, const char *path, struct span request);
+
+/* A resource of this name. */
+V2(Resource) messaging_resource(const char *name);
+
 /* The same with a broker that may be killed under it: NULL when no reply came. */
 void *messaging_try_call(struct client *c, const char *path, const ProtobufCMessage *request,
                          const ProtobufCMessageDescriptor *reply_type);
@@ -33,6 +43,8 @@ void *messaging_try_call(struct client *c, const char *path, const ProtobufCMess
 
 void messaging_create_topic(struct client *c, const char *name, Sluice__V1__TopicType type,
                             int queues);
+/* Makes one with these permissions (2 write, 4 read). */
+void messaging_create_topic_for(struct client *c, const char *name, int perm);
 void messaging_create_group(struct client *c, const char *name, bool fifo, int max_attempts);
 
 /* ---- sending ---- */
@@ -49,6 +61,7 @@ struct messaging_message {
     size_t n_properties;  /* user properties p0, p1, ... */
     const char *value;    /* of each of these; NULL: "v" */
     V2(MessageType) type; /* 0: NORMAL, or FIFO with a group */
+    bool is_gzip;         /* declared as such */
 };
 
 /* Sends `n` messages in one request. */
@@ -101,6 +114,10 @@ void messaging_receive(struct client *c, const struct messaging_receive *r,
 bool messaging_try_receive(struct client *c, const struct messaging_receive *r,
                            struct messaging_batch *ret);
 
+/* A receive with this very request. */
+void messaging_receive_raw(struct client *c, const V2(ReceiveMessageRequest) *req,
+                           uint64_t timeout_ms, struct messaging_batch *ret);
+
 void messaging_batch_free(struct messaging_batch *b);
 
 /* The i-th message. */
@@ -108,6 +125,21 @@ const V2(Message) *messaging_at(const struct messaging_batch *b, size_t i);
 
 /* Whether its body is this text. */
 bool messaging_body_is(const V2(Message) *m, const char *text);
+
+/* ---- what clients say about themselves ---- */
+
+/* Opens a telemetry stream, sends the command, and gives the first that comes back, to be freed;
+ * NULL: the stream ended. `*ret_stream` is closed with client_stream_close. */
+V2(TelemetryCommand) *messaging_tell(struct client *c, struct client_stream **ret_stream,
+                                     const V2(TelemetryCommand) *command);
+
+/* The same with settings. */
+V2(TelemetryCommand) *messaging_tell_settings(struct client *c, struct client_stream **ret_stream,
+                                              V2(Settings) *settings);
+
+/* The same with those of a consumer of this group; `type` may be 0. */
+V2(TelemetryCommand) *messaging_tell_consumer(struct client *c, struct client_stream **ret_stream,
+                                              V2(ClientType) type, const char *group);
 
 /* ---- what becomes of a delivery: the entry's code ---- */
 
