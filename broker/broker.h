@@ -25,6 +25,7 @@
 #include "store/store.h"
 
 struct stream; /* an open telemetry stream: h_session.c */
+struct send;   /* a publish request: h_send.c */
 
 /* Only handlers and broker.c look inside. */
 struct broker {
@@ -52,6 +53,10 @@ struct broker {
     /* atomic: stored by broker_stop (seq_cst) before it wakes parked receives, loaded by a receive
      * (seq_cst) after it parked: one of the two sees the other, so that none waits on */
     _Atomic bool is_stopping;
+
+    struct lock send_lock;   /* LOCK_LEAF */
+    struct send *idle_sends; /* guarded by send_lock, as how many there are */
+    unsigned n_idle_sends;
 
     struct lock stream_lock; /* LOCK_STREAM */
     struct stream *streams;  /* guarded by stream_lock */

@@ -1,5 +1,5 @@
 /* SendMessage (rocketmq-grpc 6.4): each message of a request is checked, converted and appended on
- * its own; the request is walked in place, and a body goes from its slices into the log. With sync
+ * its own; the request is read in place, and a body goes from its slices into the log. With sync
  * flush the request is kept until its messages are on disk, and answered then; no worker waits. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/handler.h"
@@ -13,27 +13,114 @@
  * than to wake the dispatcher, which is left the many, as it does them on another core. */
 enum { DISPATCH_HERE_MAX = 8 };
 
-/* What became of one message. */
-struct outcome {
-    struct status status;
-    struct span message_id; /* into the walker; empty on failure */
-    uint64_t queue_off;
-};
+enum { IDLE_MAX = 64 }; /* sends kept for the next requests, some 35 KiB each */
 
-/* One request. */
+/* One request. Kept in the broker from one to the next, with its memory. */
 struct send {
+    struct send *next; /* of those that are idle */
     struct broker *b;
     struct rpc_call *call;
     struct proto_send *walker;
+    const struct proto_message *messages; /* the walker's */
+    struct proto_result *results;         /* of each message; texts are static, or in `failed` */
+    size_t n, n_max;
+    struct failed *failed;
     struct convert_origin origin;
-    struct convert_properties *props; /* while it is appended */
-    struct store_ticket ticket;       /* of all its messages */
-    struct rpc_kept *kept; /* while it waits for the disk; with a reference to the call */
-    struct err refusal;    /* code 0: none; the request as a whole */
-    struct err failure;    /* code 0: none; of the disk, for what was appended */
-    size_t n;
-    struct outcome outcomes[];
+    struct store_ticket ticket; /* of all its messages */
+    struct rpc_kept *kept;      /* while it waits for the disk; with a reference to the call */
+    struct err failure;         /* code 0: none; of the disk, for what was appended */
+    uint8_t *reply;
+    size_t reply_max;
+    struct convert_properties props;
 };
+
+/* Why a message was refused. */
+struct failed {
+    struct failed *next;
+    struct status status;
+};
+
+static void note_failed(struct send *s, struct proto_result *ret, const struct status *st)
+{
+    struct failed *f = malloc(sizeof *f);
+    *ret = (struct proto_result){.code = st->code, .text = span_str("no memory for the reason")};
+    if (!f)
+        return;
+    f->status = *st;
+    f->next = s->failed;
+    s->failed = f;
+    ret->text = span_str(f->status.text);
+}
+
+/* ---- idle ones ---- */
+
+static void free_send(struct send *s)
+{
+    if (s)
+        proto_send_free(s->walker);
+    if (s)
+        free(s->results);
+    if (s)
+        free(s->reply);
+    free(s);
+}
+
+static struct send *new_send(struct broker *b)
+{
+    struct err e;
+    struct send *s = calloc(1, sizeof *s);
+    if (s && proto_send_new(&s->walker, NULL, 0, &e) == 0) {
+        s->b = b;
+        return s;
+    }
+    free(s);
+    return NULL;
+}
+
+/* NULL: no memory. */
+static struct send *take_send(struct broker *b)
+{
+    lock_take(&b->send_lock);
+    struct send *s = b->idle_sends;
+    if (s) {
+        b->idle_sends = s->next;
+        b->n_idle_sends--;
+    }
+    lock_drop(&b->send_lock);
+    return s ? s : new_send(b);
+}
+
+static void give_back(struct send *s)
+{
+    struct broker *b = s->b;
+    while (s->failed) {
+        struct failed *next = s->failed->next;
+        free(s->failed);
+        s->failed = next;
+    }
+    proto_send_forget(s->walker);
+    s->kept = NULL;
+    s->failure.code = 0;
+    lock_take(&b->send_lock);
+    bool stays = b->n_idle_sends < IDLE_MAX;
+    if (stays) {
+        s->next = b->idle_sends;
+        b->idle_sends = s;
+        b->n_idle_sends++;
+    }
+    lock_drop(&b->send_lock);
+    if (!stays)
+        free_send(s);
+}
+
+void h_send_free_idle(struct broker *b)
+{
+    while (b->idle_sends) {
+        struct send *s = b->idle_sends;
+        b->idle_sends = s->next;
+        free_send(s);
+    }
+}
 
 /* ---- where to ---- */
 
@@ -79,172 +166,112 @@ static int find_topic(struct broker *b, const struct proto_message *m, struct to
 
 /* ---- one message ---- */
 
-static int append(struct send *s, const struct proto_message *m, struct outcome *o)
+static int append(struct send *s, const struct proto_message *m, struct store_appended *ret,
+                  struct status *st)
 {
     struct err e;
     struct topic_info topic;
     struct store_message record;
-    struct store_appended appended;
-    int rc = find_topic(s->b, m, &topic, &o->status);
+    int rc = find_topic(s->b, m, &topic, st);
     if (!rc)
-        rc = bounds_check_message(m, s->b->cfg.max_message_bytes, &o->status);
+        rc = bounds_check_message(m, s->b->cfg.max_message_bytes, st);
     if (!rc)
-        rc = check_type(&topic, m, &o->status);
+        rc = check_type(&topic, m, st);
     if (!rc)
-        rc = convert_to_record(m, &s->origin, s->props, &record, &o->status);
+        rc = convert_to_record(m, &s->origin, &s->props, &record, st);
     if (rc)
         return rc;
     record.queue_id = choose_queue(s->b, &topic, m);
     record.defers_dispatch = s->n <= DISPATCH_HERE_MAX;
-    rc = store_submit(s->b->store, &record, &s->ticket, &appended, &e);
-    if (rc)
-        return status_of_err(&o->status, &e);
-    o->message_id = m->message_id;
-    o->queue_off = appended.queue_off;
-    status_ok(&o->status);
-    return 0;
+    rc = store_submit(s->b->store, &record, &s->ticket, ret, &e);
+    return rc ? status_of_err(st, &e) : 0;
 }
 
-static int append_all(struct send *s, struct err *e)
+static void append_all(struct send *s)
 {
     for (size_t i = 0; i < s->n; i++) {
-        struct proto_message m;
-        bool found = false;
-        int rc = proto_send_next(s->walker, &m, &found, e);
-        if (rc)
-            return rc;
-        (void)append(s, &m, &s->outcomes[i]); /* its outcome says how it went */
+        struct status st;
+        struct store_appended at;
+        if (append(s, &s->messages[i], &at, &st))
+            note_failed(s, &s->results[i], &st);
+        else
+            s->results[i] = (struct proto_result){.code = CODE(OK),
+                                                  .text = span_str("OK"),
+                                                  .message_id = s->messages[i].message_id,
+                                                  .queue_off = (int64_t)at.queue_off};
     }
-    return 0;
 }
 
 /* ---- the request ---- */
 
-static int check_whole(size_t n, bool same, struct status *st)
+/* Looks at the whole request before anything is appended: nothing of one with messages for several
+ * topics is. */
+static int survey(const struct send *s, struct status *st)
 {
-    if (n == 0)
+    if (s->n == 0)
         return status_set(st, CODE(MESSAGE_CORRUPTED), "the request has no message");
-    if (!same)
-        return status_set(st, CODE(MESSAGE_CORRUPTED),
-                          "the messages of the request have different topics");
-    return 0;
+    for (size_t i = 1; i < s->n; i++)
+        if (!span_equal(s->messages[0].topic, s->messages[i].topic) ||
+            !span_equal(s->messages[0].topic_namespace, s->messages[i].topic_namespace))
+            return status_set(st, CODE(MESSAGE_CORRUPTED),
+                              "the messages of the request have different topics");
+    return handler_await_topic(s->b, s->call, s->messages[0].topic, st);
 }
 
-/* A look at the whole request before anything is appended: nothing of a malformed one is, nor of
- * one with messages for several topics. */
-static int survey(struct broker *b, struct rpc_call *call, size_t *ret_n, struct status *st,
-                  struct err *e)
+static int make_results(struct send *s, struct err *e)
 {
-    size_t n_slices = 0;
-    const struct span *slices = rpc_request(call, &n_slices);
-    struct proto_send *walker = NULL;
-    struct proto_message m;
-    struct span topic = {0}, resource_namespace = {0};
-    bool found = true, same = true;
-    size_t n = 0;
-    int rc = proto_send_new(&walker, slices, n_slices, e);
-    while (!rc && found) {
-        rc = proto_send_next(walker, &m, &found, e);
-        if (rc || !found)
-            break;
-        if (n++ == 0) {
-            topic = m.topic;
-            resource_namespace = m.topic_namespace;
-        }
-        same =
-            same && span_equal(topic, m.topic) && span_equal(resource_namespace, m.topic_namespace);
-    }
-    if (!rc)
-        rc = check_whole(n, same, st);
-    if (!rc)
-        rc = handler_await_topic(b, call, topic, st);
-    proto_send_free(walker); /* `topic` may be its memory */
-    *ret_n = n;
-    return rc;
+    if (s->n <= s->n_max)
+        return 0;
+    struct proto_result *results = realloc(s->results, s->n * sizeof results[0]);
+    if (!results)
+        return err_set(e, ERR_NOMEM, "no memory for %zu messages", s->n);
+    s->results = results;
+    s->n_max = s->n;
+    return 0;
 }
 
 /* ---- the reply ---- */
 
 /* The common code; MULTIPLE_RESULTS when they differ. The text is that of the first failure. */
-static void sum_up(const struct send *s, struct status *ret)
+static struct proto_result sum_up(const struct send *s)
 {
-    *ret = s->outcomes[0].status;
+    struct proto_result sum = s->results[0];
     for (size_t i = 1; i < s->n; i++) {
-        const struct status *st = &s->outcomes[i].status;
-        if (st->code == s->outcomes[0].status.code)
+        if (s->results[i].code == sum.code)
             continue;
-        (void)status_set(ret, CODE(MULTIPLE_RESULTS), "%s",
-                         ret->code == CODE(OK) ? st->text : s->outcomes[0].status.text);
-        return;
+        if (sum.code == CODE(OK))
+            sum.text = s->results[i].text;
+        sum.code = CODE(MULTIPLE_RESULTS);
+        break;
     }
+    return sum;
 }
 
-/* The generated form of the entries, and the ids as C strings: one allocation. */
-struct entries {
-    V2(SendResultEntry) **list;
-    V2(SendResultEntry) *entries;
-    V2(Status) *statuses;
-    char *ids;
-};
-
-static int make_entries(struct entries *t, struct send *s)
+static void reply(struct send *s, const struct proto_reply *what)
 {
-    size_t id_bytes = 0;
-    for (size_t i = 0; i < s->n; i++)
-        id_bytes += s->outcomes[i].message_id.len + 1;
-    t->list = calloc(1, s->n * (sizeof t->list[0] + sizeof t->entries[0] + sizeof t->statuses[0]) +
-                            id_bytes);
-    if (!t->list)
-        return ERR_NOMEM;
-    t->entries = (void *)(t->list + s->n);
-    t->statuses = (void *)(t->entries + s->n);
-    t->ids = (void *)(t->statuses + s->n);
-    return 0;
-}
-
-static void fill_entries(struct entries *t, struct send *s)
-{
-    char *id = t->ids;
-    for (size_t i = 0; i < s->n; i++) {
-        struct outcome *o = &s->outcomes[i];
-        t->list[i] = &t->entries[i];
-        t->entries[i] = (V2(SendResultEntry))APACHE__ROCKETMQ__V2__SEND_RESULT_ENTRY__INIT;
-        t->statuses[i] = handler_status(&o->status);
-        t->entries[i].status = &t->statuses[i];
-        if (o->message_id.len > 0)
-            memcpy(id, o->message_id.ptr, o->message_id.len);
-        t->entries[i].message_id = id;
-        t->entries[i].transaction_id = id; /* the same for every type of message */
-        t->entries[i].offset = (int64_t)o->queue_off;
-        id += o->message_id.len + 1;
+    size_t len = proto_send_reply(NULL, what);
+    if (len > s->reply_max) {
+        uint8_t *grown = realloc(s->reply, len);
+        if (!grown) {
+            rpc_finish(s->call, RPC_RESOURCE_EXHAUSTED, "no memory for the reply");
+            return;
+        }
+        s->reply = grown;
+        s->reply_max = len;
     }
+    struct rpc_piece piece = {.bytes = span_of(s->reply, proto_send_reply(s->reply, what))};
+    rpc_send(s->call, &piece, 1, /* more = */ false);
+    rpc_finish(s->call, RPC_OK, /* text = */ NULL);
 }
 
 static void reply_all(struct send *s)
 {
-    struct entries t;
-    struct status st;
-    if (make_entries(&t, s)) {
-        rpc_finish(s->call, RPC_RESOURCE_EXHAUSTED, "no memory for the reply");
-        return;
-    }
-    fill_entries(&t, s);
-    sum_up(s, &st);
-    V2(Status) status = handler_status(&st);
-    V2(SendMessageResponse) reply = APACHE__ROCKETMQ__V2__SEND_MESSAGE_RESPONSE__INIT;
-    reply.status = &status;
-    reply.entries = t.list;
-    reply.n_entries = s->n;
-    handler_reply(s->call, &reply.base);
-    free(t.list);
+    reply(s, &(struct proto_reply){.overall = sum_up(s), .results = s->results, .n = s->n});
 }
 
-static void reply_status(struct rpc_call *call, struct status *st)
+static void reply_status(struct send *s, const struct status *st)
 {
-    V2(Status) status = handler_status(st);
-    V2(SendMessageResponse) reply = APACHE__ROCKETMQ__V2__SEND_MESSAGE_RESPONSE__INIT;
-    reply.status = &status;
-    handler_reply(call, &reply.base);
+    reply(s, &(struct proto_reply){.overall = {.code = st->code, .text = span_str(st->text)}});
 }
 
 /* ---- the call ---- */
@@ -255,34 +282,28 @@ static void refuse(struct rpc_call *call, const struct err *e)
 }
 
 /* What was appended may be stored or not. */
-static void note_failure(struct send *s)
+static void fail_all(struct send *s)
 {
-    for (size_t i = 0; i < s->n; i++) {
-        struct outcome *o = &s->outcomes[i];
-        if (o->status.code != CODE(OK))
-            continue;
-        (void)status_of_err(&o->status, &s->failure);
-        o->message_id = (struct span){0};
-    }
+    struct status st;
+    (void)status_of_err(&st, &s->failure);
+    for (size_t i = 0; i < s->n; i++)
+        if (s->results[i].code == CODE(OK))
+            note_failed(s, &s->results[i], &st);
 }
 
 /* Answers the request, and is through with it. */
 static void finish(struct send *s)
 {
+    struct rpc_kept *kept = s->kept;
     if (s->failure.code)
-        note_failure(s);
-    if (s->refusal.code)
-        refuse(s->call, &s->refusal);
-    else
-        reply_all(s);
+        fail_all(s);
+    reply_all(s);
     if (s->n <= DISPATCH_HERE_MAX)
         store_dispatch(s->b->store); /* after the reply, which does not wait for it */
-    proto_send_free(s->walker);
-    if (s->kept) {
+    if (kept)
         rpc_unref(s->call);
-        rpc_kept_drop(s->kept); /* last: a stop of the server waits for it */
-    }
-    free(s);
+    give_back(s);
+    rpc_kept_drop(kept); /* last: a stop of the server waits for it */
 }
 
 static void finish_later(void *arg)
@@ -314,42 +335,49 @@ static void settle(struct send *s)
         finish(s);
 }
 
-static void send_all(struct broker *b, struct rpc_call *call, size_t n)
+static void send_all(struct send *s)
 {
-    size_t n_slices;
-    const struct span *slices = rpc_request(call, &n_slices);
-    struct convert_properties props; /* 32 KiB of a worker's stack */
-    struct send *s = calloc(1, sizeof *s + n * sizeof s->outcomes[0]);
-    if (!s) {
-        rpc_finish(call, RPC_RESOURCE_EXHAUSTED, "no memory for the messages");
-        return;
-    }
-    s->b = b;
-    s->call = call;
-    s->origin = (struct convert_origin){.peer = rpc_peer(call), .now_ms = b->io->now_ms(b->io)};
+    struct broker *b = s->b;
+    s->origin = (struct convert_origin){.peer = rpc_peer(s->call), .now_ms = b->io->now_ms(b->io)};
     s->ticket = (struct store_ticket){.on_settled = on_settled, .arg = s};
-    s->n = n;
-    s->props = &props;
-    if (proto_send_new(&s->walker, slices, n_slices, &s->refusal) == 0)
-        (void)append_all(s, &s->refusal); /* its code says how it went */
-    s->props = NULL;
+    append_all(s);
     settle(s);
+}
+
+/* Reads and checks the request. HANDLER_PUT_OFF; a failure is in `st`, or, if it is the call's, in
+ * `e`, whose code is 0 otherwise. */
+static int prepare(struct send *s, struct status *st, struct err *e)
+{
+    struct span client_id;
+    size_t n_slices = 0;
+    const struct span *slices = rpc_request(s->call, &n_slices);
+    int rc = handler_client_id(s->b, s->call, &client_id, st);
+    if (rc)
+        return rc;
+    rc = proto_send_read(s->walker, slices, n_slices, &s->messages, &s->n, e);
+    if (!rc)
+        rc = make_results(s, e);
+    return rc ? rc : survey(s, st);
 }
 
 void h_send(void *ctx, struct rpc_call *call)
 {
-    struct broker *b = ctx;
     struct err e = {0};
     struct status st;
-    struct span client_id;
-    size_t n = 0;
-    int rc = handler_client_id(b, call, &client_id, &st);
-    if (!rc)
-        rc = survey(b, call, &n, &st, &e);
-    if (!rc)
-        send_all(b, call, n);
-    else if (e.code)
+    struct send *s = take_send(ctx);
+    if (!s) {
+        rpc_finish(call, RPC_RESOURCE_EXHAUSTED, "no memory for the messages");
+        return;
+    }
+    s->call = call;
+    int rc = prepare(s, &st, &e);
+    if (!rc) {
+        send_all(s);
+        return;
+    }
+    if (e.code)
         refuse(call, &e);
     else if (rc != HANDLER_PUT_OFF)
-        reply_status(call, &st);
+        reply_status(s, &st);
+    give_back(s);
 }

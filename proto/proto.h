@@ -145,7 +145,36 @@ int proto_send_new(struct proto_send **ret_send, const struct span *slices, size
 int proto_send_next(struct proto_send *send, struct proto_message *ret_msg, bool *ret_found,
                     struct err *e) MUST_CHECK;
 
+/* Reads a whole request with a walker that may have read others: its messages, all valid until it
+ * is used again. The bytes of the slices must outlive that, the array `slices` too. Errors as
+ * above. */
+int proto_send_read(struct proto_send *send, const struct span *slices, size_t n_slices,
+                    const struct proto_message **ret_messages, size_t *ret_n,
+                    struct err *e) MUST_CHECK;
+
+/* Forgets what was read; keeps memory for the next request, but no more than a usual one needs. */
+void proto_send_forget(struct proto_send *send);
+
 void proto_send_free(struct proto_send *send); /* NULL is fine */
+
+/* ---- SendMessageResponse ---- */
+
+/* What became of one message. Empty and zero fields are left out. */
+struct proto_result {
+    int32_t code; /* Apache__Rocketmq__V2__Code */
+    struct span text;
+    struct span message_id;
+    int64_t queue_off;
+};
+
+struct proto_reply {
+    struct proto_result overall; /* its code and text */
+    const struct proto_result *results;
+    size_t n;
+};
+
+/* Writes the response and returns its bytes; with `buf` NULL it only counts them. */
+size_t proto_send_reply(uint8_t *buf, const struct proto_reply *reply);
 
 /* ---- ReceiveMessageResponse, written around the body ---- */
 

@@ -36,6 +36,9 @@ struct proto_send {
     struct array keys;       /* struct span */
     struct array properties; /* struct proto_property */
     struct array body;       /* struct span */
+    struct array messages;   /* struct proto_message; of proto_send_read */
+    /* where the message being read begins in those three: 0 but for proto_send_read */
+    size_t first_key, first_property, first_body;
     /* of the message being read */
     struct proto_message msg;
     struct stamp born, delivery, recovery;
@@ -56,15 +59,21 @@ int proto_send_new(struct proto_send **ret_send, const struct span *slices, size
     return 0;
 }
 
-void proto_send_free(struct proto_send *s)
+static void free_copies(struct proto_send *s)
 {
-    if (!s)
-        return;
     while (s->copies) {
         struct copy *next = s->copies->next;
         free(s->copies);
         s->copies = next;
     }
+}
+
+void proto_send_free(struct proto_send *s)
+{
+    if (!s)
+        return;
+    free_copies(s);
+    free(s->messages.items);
     free(s->keys.items);
     free(s->properties.items);
     free(s->body.items);
@@ -170,7 +179,7 @@ static int read_entry(struct proto_send *s, const struct wire_field *f, struct e
 static struct proto_property *find_property(const struct proto_send *s, struct span key)
 {
     struct proto_property *properties = s->properties.items;
-    for (size_t i = 0; i < s->properties.n; i++)
+    for (size_t i = s->first_property; i < s->properties.n; i++)
         if (span_equal(properties[i].key, key))
             return &properties[i];
     return NULL;
@@ -183,7 +192,7 @@ static int read_property(struct proto_send *s, const struct wire_field *f, struc
     if (rc)
         return rc;
     struct proto_property *place = find_property(s, s->entry.key);
-    if (!place && s->properties.n == PROTO_SEND_MAX_PROPERTIES)
+    if (!place && s->properties.n - s->first_property == PROTO_SEND_MAX_PROPERTIES)
         return err_set(e, ERR_TOOBIG, "message %zu has over %d user properties", s->n_messages,
                        PROTO_SEND_MAX_PROPERTIES);
     if (!place)
@@ -196,7 +205,7 @@ static int read_property(struct proto_send *s, const struct wire_field *f, struc
 
 static int read_key(struct proto_send *s, const struct wire_field *f, struct err *e)
 {
-    if (s->keys.n == PROTO_SEND_MAX_KEYS)
+    if (s->keys.n - s->first_key == PROTO_SEND_MAX_KEYS)
         return err_set(e, ERR_TOOBIG, "message %zu has over %d keys", s->n_messages,
                        PROTO_SEND_MAX_KEYS);
     struct span key;
@@ -212,7 +221,7 @@ static int read_key(struct proto_send *s, const struct wire_field *f, struct err
 
 static int read_body(struct proto_send *s, const struct wire_field *f, struct err *e)
 {
-    s->body.n = 0;
+    s->body.n = s->first_body;
     for (size_t left = f->value; left > 0;) {
         const struct span run = wire_run(&s->wire, left);
         struct span *place = array_add(&s->body, sizeof *place);
@@ -328,18 +337,20 @@ static void begin_message(struct proto_send *s)
     s->n_messages++;
     s->msg = (struct proto_message){0};
     s->born = s->delivery = s->recovery = (struct stamp){0};
-    s->keys.n = s->properties.n = s->body.n = 0;
+    s->keys.n = s->first_key;
+    s->properties.n = s->first_property;
+    s->body.n = s->first_body;
 }
 
 static void end_message(struct proto_send *s, struct proto_message *ret)
 {
     *ret = s->msg;
     ret->keys = s->keys.items;
-    ret->n_keys = s->keys.n;
+    ret->n_keys = s->keys.n - s->first_key;
     ret->properties = s->properties.items;
-    ret->n_properties = s->properties.n;
+    ret->n_properties = s->properties.n - s->first_property;
     ret->body = s->body.items;
-    ret->n_body = s->body.n;
+    ret->n_body = s->body.n - s->first_body;
     ret->born_ms = stamp_ms(s->born);
     ret->delivery_ms = stamp_ms(s->delivery);
     ret->recovery_ms = stamp_ms(s->recovery);
@@ -367,5 +378,73 @@ int proto_send_next(struct proto_send *s, struct proto_message *ret_msg, bool *r
     if (s->wire.bad)
         return wire_err(&s->wire, REQUEST, e);
     *ret_found = false;
+    return 0;
+}
+
+/* ---- a whole request ---- */
+
+enum { KEPT_BYTES = 64 * 1024 }; /* of each array, from request to request */
+
+static void array_forget(struct array *a, size_t item_bytes)
+{
+    a->n = 0;
+    if (a->n_max * item_bytes <= KEPT_BYTES)
+        return;
+    free(a->items);
+    *a = (struct array){0};
+}
+
+void proto_send_forget(struct proto_send *s)
+{
+    free_copies(s);
+    array_forget(&s->messages, sizeof(struct proto_message));
+    array_forget(&s->keys, sizeof(struct span));
+    array_forget(&s->properties, sizeof(struct proto_property));
+    array_forget(&s->body, sizeof(struct span));
+    s->first_key = s->first_property = s->first_body = 0;
+    s->n_messages = 0;
+}
+
+/* The arrays have moved while they grew: points each message at its own part. */
+static void point_at_parts(struct proto_send *s)
+{
+    struct proto_message *messages = s->messages.items;
+    const struct span *keys = s->keys.items, *body = s->body.items;
+    const struct proto_property *properties = s->properties.items;
+    for (size_t i = 0; i < s->messages.n; i++) {
+        struct proto_message *m = &messages[i];
+        m->keys = keys;
+        m->properties = properties;
+        m->body = body;
+        keys = m->n_keys > 0 ? keys + m->n_keys : keys; /* there may be none at all */
+        properties = m->n_properties > 0 ? properties + m->n_properties : properties;
+        body = m->n_body > 0 ? body + m->n_body : body;
+    }
+}
+
+int proto_send_read(struct proto_send *s, const struct span *slices, size_t n_slices,
+                    const struct proto_message **ret_messages, size_t *ret_n, struct err *e)
+{
+    proto_send_forget(s);
+    s->wire = wire_of(slices, n_slices);
+    for (;;) {
+        struct proto_message m;
+        bool found = false;
+        const int rc = proto_send_next(s, &m, &found, e);
+        if (rc)
+            return rc;
+        if (!found)
+            break;
+        struct proto_message *place = array_add(&s->messages, sizeof *place);
+        if (!place)
+            return err_set(e, ERR_NOMEM, "decode %s", REQUEST);
+        *place = m;
+        s->first_key = s->keys.n;
+        s->first_property = s->properties.n;
+        s->first_body = s->body.n;
+    }
+    point_at_parts(s);
+    *ret_messages = s->messages.items;
+    *ret_n = s->messages.n;
     return 0;
 }

@@ -65,6 +65,22 @@ static bool is_canonical(const ProtobufCMessage *msg, const struct span *bytes)
     return same;
 }
 
+/* proto_send_read must agree with protobuf-c too. */
+static void compare_whole(struct proto_send *send, const struct span *bytes,
+                          const request_pb *request)
+{
+    const struct proto_message *read;
+    struct err e;
+    size_t n;
+    if (proto_send_read(send, bytes, 1, &read, &n, &e) || n != request->n_messages)
+        fail("protobuf-c reads a whole request otherwise", "number of messages");
+    for (size_t i = 0; i < n; i++) {
+        const char *field = send_oracle_differs(&read[i], request->messages[i]);
+        if (field)
+            fail("protobuf-c reads a whole request otherwise", field);
+    }
+}
+
 static void compare_with_protobuf_c(const struct span *bytes, const request_pb *request)
 {
     struct proto_send *send = walker(bytes, 1);
@@ -78,6 +94,7 @@ static void compare_with_protobuf_c(const struct span *bytes, const request_pb *
         if (field)
             fail("protobuf-c reads otherwise", field);
     }
+    compare_whole(send, bytes, request);
     proto_send_free(send);
 }
 

@@ -124,6 +124,24 @@ static struct span pack(message_pb **messages, size_t n)
     return span_of(buf, len);
 }
 
+/* The same, read as a whole, twice by one walker. */
+static void expect_whole(struct proto_send *send, const struct slices *s, message_pb **messages,
+                         size_t n)
+{
+    struct err e = {0};
+    for (int round = 0; round < 2; round++) {
+        const struct proto_message *read;
+        size_t n_read;
+        int rc = proto_send_read(send, s->spans, s->n, &read, &n_read, &e);
+        ck_assert_msg(rc == 0, "%s", e.msg);
+        ck_assert_uint_eq(n_read, n);
+        for (size_t i = 0; i < n; i++) {
+            const char *field = send_oracle_differs(&read[i], messages[i]);
+            ck_assert_msg(!field, "message %zu of a whole request differs in %s", i, field);
+        }
+    }
+}
+
 /* Decodes the slices and compares each message with the original. */
 static void expect(const struct slices *s, message_pb **messages, size_t n)
 {
@@ -140,6 +158,7 @@ static void expect(const struct slices *s, message_pb **messages, size_t n)
     }
     ck_assert_int_eq(proto_send_next(send, &m, &found, &e), 0);
     ck_assert(!found);
+    expect_whole(send, s, messages, n);
     proto_send_free(send);
 }
 
@@ -405,6 +424,21 @@ static void add_readings(TCase *tc)
     tcase_add_test(tc, a_time_beyond_all_calendars_is_brought_back);
 }
 
+START_TEST(a_walker_reads_on_after_a_malformed_request)
+{
+    const struct span bad = span_str("\x0a\x05zz"), empty = {0};
+    const struct proto_message *read;
+    struct proto_send *send;
+    struct err e;
+    size_t n = 1;
+    ck_assert_int_eq(proto_send_new(&send, NULL, 0, &e), 0);
+    ck_assert_int_eq(proto_send_read(send, &bad, 1, &read, &n, &e), ERR_INVAL);
+    ck_assert_int_eq(proto_send_read(send, &empty, 1, &read, &n, &e), 0);
+    ck_assert_uint_eq(n, 0);
+    proto_send_free(send);
+}
+END_TEST
+
 static void add_refusals(TCase *tc)
 {
     tcase_add_test(tc, text_that_is_not_utf8_is_refused);
@@ -413,6 +447,7 @@ static void add_refusals(TCase *tc)
     tcase_add_test(tc, the_number_of_properties_is_limited);
     tcase_add_test(tc, the_number_of_keys_is_limited);
     tcase_add_test(tc, the_number_of_messages_is_limited);
+    tcase_add_test(tc, a_walker_reads_on_after_a_malformed_request);
 }
 
 int main(void)
