@@ -245,7 +245,10 @@ START_TEST(sends_that_come_during_a_sync_share_the_next_one)
     ck_assert_uint_eq(stats->grouped, 1 + 3 * N_SENDERS);
     ck_assert_uint_eq(stats->max_grouped, 3 * N_SENDERS);
     ck_assert_uint_eq(stats->written_bytes, stats->appended_bytes);
-    ck_assert_int_eq(gate.n_synced, 2);
+    pthread_mutex_lock(&gate.mutex);
+    int n_synced = gate.n_synced;
+    pthread_mutex_unlock(&gate.mutex);
+    ck_assert_int_eq(n_synced, 2);
     messaging_free(stats);
 }
 END_TEST
