@@ -1,7 +1,10 @@
 /* Writes, syncs, publishes, acknowledges: in that order, a group at a time.
  *
- * A group is what was appended while the one before was on its way: nobody waits for a group to
- * fill. Publishing comes after the sync, so what a consumer sees is on disk, and a consumer's
+ * A group is what was appended while the one before was on its way. Those whose records the last
+ * group had are likely to send again as soon as they are told: the committer waits a moment for
+ * them, or half of all senders would be in each group and wait for two. It waits for a part of the
+ * time that the last group took, and where they do not come it tries that again only now and then.
+ * Publishing comes after the sync, so what a consumer sees is on disk, and a consumer's
  * position is never ahead of a log that lost its end. Groups are written in the order of the log,
  * so what is on disk is always a prefix of it. The first failure is the last word (I5): everything
  * on its way is given up and its senders are told that they cannot know, and nothing is written any
@@ -10,9 +13,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/group_commit.h"
 
+#include <sched.h>
 #include <stddef.h>
 
-enum { WAIT_MS = 1000 }; /* only against a lost thread: what moves wakes the waiters */
+enum {
+    WAIT_MS = 1000,   /* only against a lost thread: what moves wakes the waiters */
+    GATHER_SHARE = 4, /* of the time that the last group took, one part is waited at most */
+    GATHER_MAX_NS = 200000,
+    SKIPPED_MAX = 63,
+};
 
 void group_commit_init(struct group_commit *g, struct commit_log *log, struct worker *dispatcher,
                        _Atomic uint64_t *flushed, int64_t pending_max_bytes)
@@ -71,6 +80,7 @@ void group_commit_note(struct group_commit *g, const struct store_appended *at,
     if (at->log_off + at->size > t->end)
         t->end = at->log_off + at->size;
     atomic_fetch_add_explicit(&g->pending_bytes, at->size, memory_order_relaxed);
+    atomic_fetch_add_explicit(&g->n_pending, 1, memory_order_relaxed);
     worker_wake(&g->committer);
 }
 
@@ -138,29 +148,34 @@ int group_commit_await(struct group_commit *g, uint64_t end, struct err *e)
     return rc;
 }
 
-/* ---- the teller ---- */
+/* ---- telling ---- */
+
+/* The failure is constant once a ticket has failed. */
+static void tell(const struct group_commit *g, struct store_ticket *t)
+{
+    while (t) {
+        struct store_ticket *next = t->next; /* the ticket is the caller's again */
+        t->on_settled(t->arg, t->has_failed ? &g->failure : NULL);
+        t = next;
+    }
+}
 
 int group_commit_tell_step(void *arg)
 {
     struct group_commit *g = arg;
     lock_take(&g->lock);
-    struct store_ticket *t = g->settled;
-    struct err failure = g->failure; /* constant once it is set */
+    struct store_ticket *settled = g->settled;
     g->settled = NULL;
     lock_drop(&g->lock);
-    while (t) {
-        struct store_ticket *next = t->next; /* the ticket is the caller's again */
-        t->on_settled(t->arg, t->has_failed ? &failure : NULL);
-        t = next;
-    }
+    tell(g, settled);
     return WORKER_WHEN_WOKEN;
 }
 
-/* Hands the tickets that end at or below `upto` to the teller; the others stay. */
-static void settle_upto(struct group_commit *g, uint64_t upto)
+/* Takes the tickets that end at or below `upto` off those that wait. */
+static struct store_ticket *take_settled(struct group_commit *g, uint64_t upto)
 {
-    bool has_any = false;
-    lock_take(&g->lock);
+    lock_assert_held(&g->lock);
+    struct store_ticket *settled = NULL;
     for (struct store_ticket **at = &g->waiting; *at;) {
         struct store_ticket *t = *at;
         if (t->end > upto) {
@@ -168,14 +183,30 @@ static void settle_upto(struct group_commit *g, uint64_t upto)
             continue;
         }
         *at = t->next;
+        t->next = settled;
+        settled = t;
+    }
+    return settled;
+}
+
+/* Hands the tickets that end at or below `upto` to the teller; a lone one is told here, which costs
+ * no more than to wake the teller. */
+static void settle_upto(struct group_commit *g, uint64_t upto)
+{
+    lock_take(&g->lock);
+    struct store_ticket *settled = take_settled(g, upto);
+    bool is_lone = settled && !settled->next;
+    for (struct store_ticket *t = settled, *next; t && !is_lone; t = next) {
+        next = t->next;
         t->next = g->settled;
         g->settled = t;
-        has_any = true;
     }
     if (g->n_waiting > 0)
         (void)pthread_cond_broadcast(&g->moved);
     lock_drop(&g->lock);
-    if (has_any)
+    if (is_lone)
+        tell(g, settled);
+    else if (settled)
         worker_wake(&g->teller);
 }
 
@@ -184,14 +215,16 @@ static void settle_upto(struct group_commit *g, uint64_t upto)
 /* Gives up the records from `first` to `end`. */
 static void drop_records(struct group_commit *g, struct outgoing *first, struct outgoing *end)
 {
-    int64_t bytes = 0;
+    int64_t bytes = 0, n = 0;
     while (first != end) {
         struct outgoing *next = first->next;
         bytes += first->plan.size;
+        n++;
         outgoing_free(first);
         first = next;
     }
     atomic_fetch_sub_explicit(&g->pending_bytes, bytes, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&g->n_pending, n, memory_order_relaxed);
 }
 
 /* Nothing is acknowledged any more. */
@@ -207,6 +240,41 @@ static void give_up(struct group_commit *g, const struct err *why)
         t->has_failed = true;
     lock_drop(&g->lock);
     settle_upto(g, UINT64_MAX);
+}
+
+static int64_t n_pending(struct group_commit *g)
+{
+    return atomic_load_explicit(&g->n_pending, memory_order_relaxed);
+}
+
+/* Waits until as many records are there as were at the last group, or for so long. */
+static bool has_gathered(struct group_commit *g, uint64_t wait_ns)
+{
+    struct io *io = g->log->io;
+    uint64_t until_ns = io->mono_ns(io) + wait_ns;
+    while (n_pending(g) < g->n_expected) {
+        if (io->mono_ns(io) >= until_ns)
+            return false;
+        (void)sched_yield(); /* to those who are just told */
+    }
+    return true;
+}
+
+/* See the head of this file. */
+static void gather(struct group_commit *g)
+{
+    uint64_t wait_ns = g->last_ns / GATHER_SHARE;
+    if (n_pending(g) <= 0 || n_pending(g) >= g->n_expected)
+        return;
+    if (g->n_to_skip > 0) {
+        g->n_to_skip--;
+        return;
+    }
+    if (has_gathered(g, wait_ns < GATHER_MAX_NS ? wait_ns : GATHER_MAX_NS))
+        g->n_skipped = 0;
+    else
+        g->n_skipped = g->n_skipped >= SKIPPED_MAX ? SKIPPED_MAX : 2 * g->n_skipped + 1;
+    g->n_to_skip = g->n_skipped;
 }
 
 struct group {
@@ -248,7 +316,9 @@ static int commit_group(struct group_commit *g, struct err *e)
 {
     if (commit_log_has_failed(g->log))
         return err_set(e, ERR_FAILED, "append: a sync failed earlier");
+    struct io *io = g->log->io;
     struct group group = choose_group(g);
+    uint64_t begun_ns = io->mono_ns(io);
     int rc = log_writer_commit(&g->writer, g->first, group.end, e);
     if (rc == 0 && commit_log_has_failed(g->log)) /* the flusher's; nothing is acknowledged (I5) */
         rc = err_set(e, ERR_FAILED, "append: a sync failed meanwhile");
@@ -261,6 +331,8 @@ static int commit_group(struct group_commit *g, struct err *e)
     atomic_store_explicit(g->flushed, group.upto,
                           memory_order_release); /* pairs with reclaimer.c */
     drop_records(g, first, group.end);
+    g->last_ns = io->mono_ns(io) - begun_ns;
+    g->n_expected = (int64_t)group.n_records + n_pending(g);
     settle_upto(g, group.upto);
     if (g->dispatcher)
         worker_wake(g->dispatcher);
@@ -271,8 +343,10 @@ int group_commit_step(void *arg)
 {
     struct group_commit *g = arg;
     struct err e;
-    if (!g->first)
+    if (!g->first) {
+        gather(g);
         g->first = commit_log_take(g->log);
+    }
     if (!g->first)
         return WORKER_WHEN_WOKEN;
     if (commit_group(g, &e) < 0)

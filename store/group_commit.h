@@ -21,7 +21,12 @@ struct group_commit {
     /* committer only (the opener and closer when it does not run) */
     struct log_writer writer;
     struct outgoing *first; /* taken from the log, in order; owned */
-    /* atomic, relaxed: a bound, not an order */
+    int64_t n_expected;     /* records of the last group, and those on their way at its end */
+    uint64_t last_ns;       /* what the last group took */
+    unsigned n_skipped;     /* groups that did not wait for others, the last time it was no use */
+    unsigned n_to_skip;     /* groups that will not */
+    /* atomic, relaxed: bounds, not an order; see pending_bytes */
+    _Atomic int64_t n_pending;
     _Atomic int64_t pending_bytes; /* appended, and neither written nor given up; below 0 when
                                     * the committer was faster than the appender's count */
     struct lock lock;              /* LOCK_LEAF */

@@ -325,6 +325,62 @@ START_TEST(a_body_in_more_pieces_than_the_kernel_takes_is_written_whole)
 }
 END_TEST
 
+/* ---- those of the last group ---- */
+
+/* The seam whose clock goes by 10 us at each look, and that appends more at the third. */
+struct slow_clock {
+    struct io io; /* first, so that the seam's pointer is ours */
+    uint64_t now_ns;
+    int n_looks;
+    int n_more;
+};
+
+static uint64_t look_at_clock(struct io *io)
+{
+    struct slow_clock *clock = (struct slow_clock *)(void *)io;
+    struct store_ticket t = {0};
+    clock->now_ns += 10000;
+    if (++clock->n_looks == 3)
+        for (int i = 0; i < clock->n_more; i++)
+            (void)submit(&t, 100);
+    return clock->now_ns;
+}
+
+/* A group of 8 records that took 200 us, and one record behind it; `n_more` come while it waits. */
+static struct slow_clock run_after_group_of_8(int n_more)
+{
+    struct slow_clock clock = {.io = *io_posix(), .n_more = n_more};
+    struct store_ticket t = {0};
+    for (int i = 0; i < 8; i++)
+        (void)submit(&t, 100);
+    run_all();
+    f.commit.last_ns = 200000;
+    (void)submit(&t, 100);
+    clock.io.mono_ns = look_at_clock;
+    f.log.io = &clock.io;
+    ck_assert_int_eq(group_commit_step(&f.commit), WORKER_AT_ONCE);
+    f.log.io = &f.fault.io;
+    return clock;
+}
+
+START_TEST(a_group_waits_a_moment_for_those_of_the_last_one)
+{
+    (void)run_after_group_of_8(/* n_more = */ 7);
+    ck_assert_uint_eq(f.commit.n_groups, 2);
+    ck_assert_uint_eq(f.commit.n_grouped, 16);
+    ck_assert_uint_eq(f.commit.n_to_skip, 0);
+}
+END_TEST
+
+START_TEST(a_group_waits_for_a_quarter_of_the_last_one_at_most)
+{
+    struct slow_clock clock = run_after_group_of_8(/* n_more = */ 0);
+    ck_assert_int_le(clock.n_looks, 200000 / 4 / 10000 + 1 + 2); /* 2: around the group itself */
+    ck_assert_uint_eq(f.commit.n_grouped, 9);
+    ck_assert_uint_eq(f.commit.n_to_skip, 1); /* and the next one does not */
+}
+END_TEST
+
 /* ---- waiting ---- */
 
 static void *wait_for_room(void *arg)
@@ -423,6 +479,8 @@ static Suite *make_suite(void)
     tcase_add_test(tc, a_group_ends_where_its_file_ends_and_leaves_a_filler);
     tcase_add_test(tc, a_body_is_written_from_where_it_lies);
     tcase_add_test(tc, a_body_in_more_pieces_than_the_kernel_takes_is_written_whole);
+    tcase_add_test(tc, a_group_waits_a_moment_for_those_of_the_last_one);
+    tcase_add_test(tc, a_group_waits_for_a_quarter_of_the_last_one_at_most);
     tcase_add_test(tc, who_waits_for_room_goes_on_when_a_group_was_written);
     tcase_add_test(tc, who_waits_for_room_is_told_of_a_failure);
     tcase_add_test(tc, who_waits_for_a_file_is_told_of_a_failure);
