@@ -5,12 +5,13 @@
 
 int bench_store(int argc, char **argv)
 {
-    static const struct bench_set *const sets[] = {&case_append, &case_dump,    &case_pace,
-                                                   &case_read,   &case_recover, NULL};
+    static const struct bench_set *const sets[] = {
+        &case_append, &case_durable, &case_dump, &case_pace, &case_read, &case_recover, NULL};
     return bench_main(
         "store",
         "Appends to scratch stores and reads them, beside memcpy and CRC-32 of the same bytes\n"
-        "into a prepared mapping, and plain reads of the same files; counts what is\n"
-        "in a log; opens them after a kill.",
+        "into a prepared mapping, and plain reads of the same files; with sync flush, beside\n"
+        "pwrite and fdatasync of the same groups; counts what is in a log; opens them after a\n"
+        "kill.",
         sets, argc, argv);
 }
