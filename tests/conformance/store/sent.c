@@ -124,7 +124,7 @@ void sent_publish_to(struct sent *s, struct client *c, const char *topic, size_t
 {
     struct io *io = io_posix();
     if (s->n == 0)
-        s->first_ms = io->now_ms(io);
+        s->first_ms = io->tick_ms(io);
     for (size_t at = 0; at < n; at += BATCH)
         send_batch(s, c, topic, n - at < BATCH ? n - at : BATCH);
 }
