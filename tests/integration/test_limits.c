@@ -159,6 +159,40 @@ START_TEST(what_a_client_never_reads_goes_to_another_once_it_is_gone)
 }
 END_TEST
 
+/* Asks for messages on a connection of its own, and reads nothing but what the window lets in. */
+static void ask_and_stall(struct h2_raw *h, const struct messaging_receive *r)
+{
+    uint8_t head[5] = {0};
+    struct span request = messaging_receive_bytes(r);
+    h2_raw_open(h, f.broker.endpoint);
+    uint32_t stream = h2_raw_call(h, PROTO_RECEIVE_MESSAGE, "dying");
+    head[4] = (uint8_t)request.len;
+    ck_assert_uint_lt(request.len, 256);
+    ck_assert_uint_eq(h2_raw_send(h, stream, head, sizeof head, /* patience_ms = */ 5000),
+                      sizeof head);
+    ck_assert_uint_eq(h2_raw_send(h, stream, request.ptr, request.len, /* patience_ms = */ 5000),
+                      request.len);
+    h2_raw_end(h, stream);
+    free((void *)request.ptr);
+    while (h->n_data_bytes == 0) /* the test's own limit ends it */
+        (void)h2_raw_pump(h, /* wait_ms = */ 100);
+}
+
+START_TEST(a_connection_that_dies_in_the_middle_of_a_reply_gives_its_messages_back)
+{
+    struct messaging_receive r = waiting;
+    struct h2_raw dying;
+    r.filter = NULL;
+    r.invisible_ms = 600000;
+    start(/* args = */ NULL);
+    publish_big();
+    ask_and_stall(&dying, &r);
+    h2_raw_close(&dying);
+    receive_all(f.client, &r, N_BIG);
+    stop();
+}
+END_TEST
+
 START_TEST(a_client_that_reads_nothing_does_not_keep_the_broker_from_stopping)
 {
     struct messaging_receive r = waiting;
@@ -241,6 +275,7 @@ int main(int argc, char **argv)
     tcase_add_test(tc, receives_that_wait_cost_little_and_all_end_with_the_broker);
     tcase_add_test(tc, one_receive_too_many_is_refused_with_the_limit_named);
     tcase_add_test(tc, what_a_client_never_reads_goes_to_another_once_it_is_gone);
+    tcase_add_test(tc, a_connection_that_dies_in_the_middle_of_a_reply_gives_its_messages_back);
     tcase_add_test(tc, a_client_that_reads_nothing_does_not_keep_the_broker_from_stopping);
     tcase_add_test(tc,
                    requests_that_never_end_stay_within_their_memory_and_leave_with_their_client);

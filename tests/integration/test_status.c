@@ -379,6 +379,55 @@ START_TEST(a_batch_says_what_its_messages_have_in_common)
 }
 END_TEST
 
+START_TEST(an_id_or_property_that_is_no_text_is_refused)
+{
+    static const struct {
+        struct messaging_message m;
+        int32_t code;
+    } cases[] = {
+        {{.topic = "T", .body = "x", .id = " "}, CODE(ILLEGAL_MESSAGE_ID)},
+        {{.topic = "T", .body = "x", .id = "a\nb"}, CODE(ILLEGAL_MESSAGE_ID)},
+        {{.topic = "T", .body = "x", .id = "a b"}, CODE(OK)},
+        {{.topic = "T", .body = "x", .n_properties = 1, .value = "\x01"},
+         CODE(ILLEGAL_MESSAGE_PROPERTY_KEY)},
+        {{.topic = "T", .body = "x", .n_properties = 1, .value = " "}, CODE(OK)},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        V2(SendMessageResponse) *reply = messaging_send(f.client, &cases[i].m, 1);
+        ck_assert_msg(reply->status->code == (uint32_t)cases[i].code, "case %zu: %u", i,
+                      (unsigned)reply->status->code);
+        messaging_free(reply);
+    }
+}
+END_TEST
+
+START_TEST(a_changed_invisible_time_is_at_most_twelve_hours)
+{
+    enum { LONGEST_MS = 12 * 3600 * 1000 };
+    struct messaging_batch b;
+    struct messaging_receive r = {
+        .topic = "T", .group = "G", .invisible_ms = LONGEST_MS, .polling_ms = 5000};
+    char handle[256];
+    messaging_send_ok(f.client, "T", NULL, "x");
+    messaging_receive(f.client, &r, &b);
+    ck_assert_uint_eq(b.n, 1);
+    (void)snprintf(handle, sizeof handle, "%s",
+                   messaging_at(&b, 0)->system_properties->receipt_handle);
+    messaging_batch_free(&b);
+    ck_assert_int_eq(messaging_change(f.client, "T", "G", handle, LONGEST_MS + 1, NULL),
+                     CODE(ILLEGAL_INVISIBLE_TIME));
+    ck_assert_int_eq(messaging_change(f.client, "T", "G", handle, -1, NULL),
+                     CODE(ILLEGAL_INVISIBLE_TIME));
+    ck_assert_int_eq(messaging_change(f.client, "T", "G", handle, LONGEST_MS, NULL), CODE(OK));
+    r.invisible_ms = LONGEST_MS + 1;
+    messaging_receive(f.client, &r, &b);
+    ck_assert_int_eq(b.code, CODE(ILLEGAL_INVISIBLE_TIME));
+    r.invisible_ms = 9999;
+    messaging_receive(f.client, &r, &b);
+    ck_assert_int_eq(b.code, CODE(ILLEGAL_INVISIBLE_TIME));
+}
+END_TEST
+
 static V2(AckMessageResponse) *ack_handles(char *const *handles, size_t n)
 {
     V2(Resource) topic = messaging_resource("T"), group = messaging_resource("G");
@@ -447,6 +496,8 @@ int main(int argc, char **argv)
     tcase_add_test(tc, a_group_or_topic_too_many_is_too_many_requests);
     tcase_add_test(tc, calls_that_are_not_served_are_unimplemented);
     tcase_add_test(tc, an_sql_filter_is_not_implemented);
+    tcase_add_test(tc, an_id_or_property_that_is_no_text_is_refused);
+    tcase_add_test(tc, a_changed_invisible_time_is_at_most_twelve_hours);
     tcase_add_test(tc, a_batch_says_what_its_messages_have_in_common);
     tcase_add_test(tc, a_batch_of_acks_is_answered_one_by_one);
     suite_add_tcase(suite, tc);

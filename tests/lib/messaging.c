@@ -289,7 +289,7 @@ static void set_polling(V2(ReceiveMessageRequest) *req, int64_t ms, Google__Prot
     req->long_polling_timeout = d;
 }
 
-static struct span pack_receive(const struct messaging_receive *r)
+struct span messaging_receive_bytes(const struct messaging_receive *r)
 {
     V2(Resource) topic = resource(r->topic), group = resource(r->group);
     V2(MessageQueue) queue = APACHE__ROCKETMQ__V2__MESSAGE_QUEUE__INIT;
@@ -335,7 +335,7 @@ static struct client_stream *start_bytes(struct client *c, struct span bytes, ui
 
 static struct client_stream *try_start(struct client *c, const struct messaging_receive *r)
 {
-    return start_bytes(c, pack_receive(r),
+    return start_bytes(c, messaging_receive_bytes(r),
                        r->timeout_ms ? r->timeout_ms : (uint64_t)r->polling_ms + 5000);
 }
 

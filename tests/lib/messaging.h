@@ -100,6 +100,9 @@ struct messaging_batch {
     uint64_t took_ms;
 };
 
+/* The request of a receive, to be freed. */
+struct span messaging_receive_bytes(const struct messaging_receive *r);
+
 /* Starts a receive; its end is messaging_receive_end's. */
 struct client_stream *messaging_receive_start(struct client *c, const struct messaging_receive *r);
 
