@@ -26,7 +26,9 @@ static char *take_text(BIO *bio)
 {
     char *bytes = NULL;
     long len = BIO_get_mem_data(bio, &bytes);
-    char *text = len > 0 ? strndup(bytes, (size_t)len) : NULL;
+    char *text = len > 0 ? calloc(1, (size_t)len + 1) : NULL;
+    if (text)
+        memcpy(text, bytes, (size_t)len);
     BIO_free(bio);
     return text;
 }
