@@ -48,11 +48,6 @@ void take_give_back(struct broker *b, struct lease *lease, const struct taken *m
 
 /* ---- matching ---- */
 
-static bool match_code(void *arg, int64_t tag_code)
-{
-    return filter_match_code(arg, tag_code);
-}
-
 static bool match_record(void *arg, const struct store_record *rec)
 {
     return filter_match_tag(arg, convert_tag(rec));
@@ -62,8 +57,9 @@ static struct store_match match_of(const struct take *t)
 {
     if (filter_is_all(t->filter))
         return (struct store_match){0};
-    return (struct store_match){
-        .tag = match_code, .record = match_record, .arg = (void *)t->filter};
+    struct store_match match = {.record = match_record, .arg = (void *)t->filter};
+    match.tag_codes = filter_codes(t->filter, &match.n_tag_codes);
+    return match;
 }
 
 static void count_damage(struct take *t, const struct err *e)

@@ -43,6 +43,12 @@ bool filter_match_code(const struct filter *f, int64_t tag_code)
     return tag_set_has_code(&f->tags, (int32_t)(uint32_t)tag_code);
 }
 
+const int32_t *filter_codes(const struct filter *f, size_t *ret_n)
+{
+    *ret_n = f->tags.n;
+    return f->tags.is_all ? NULL : f->tags.codes;
+}
+
 bool filter_match_tag(const struct filter *f, struct span tag)
 {
     return tag_set_has_text(&f->tags, tag);

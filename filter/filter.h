@@ -5,6 +5,7 @@
 #define FILTER_FILTER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/bytes.h"
@@ -25,6 +26,10 @@ bool filter_is_all(const struct filter *f);
 /* Step one, on the consume-queue entry: no false negatives; a hit may be a hash collision. Compares
  * the low 32 bits (rocketmq-store 8.3). */
 bool filter_match_code(const struct filter *f, int64_t tag_code);
+
+/* The same as data, for who compares by himself: the low 32 bits, ascending, `*ret_n` of them; NULL
+ * when every code matches. Valid as long as the filter. */
+const int32_t *filter_codes(const struct filter *f, size_t *ret_n);
 
 /* Step two, on the record: exact comparison of the tag's text; an absent tag is an empty span. */
 bool filter_match_tag(const struct filter *f, struct span tag);

@@ -400,15 +400,19 @@ void commit_log_publish(struct commit_log *log, uint64_t upto)
 
 /* ---- reading ---- */
 
-int commit_log_read(struct commit_log *log, uint64_t log_off, uint32_t size,
-                    struct store_record *ret_rec, struct mapped_file **ret_file, struct err *e)
+static int check_published(struct commit_log *log, uint64_t log_off, uint32_t size, struct err *e)
 {
     uint64_t end;
     if (__builtin_add_overflow(log_off, size, &end) || end > commit_log_published(log))
         return err_set(e, ERR_NOTFOUND, "read record at %" PRIu64 ": it is behind the end",
                        log_off);
-    struct mapped_file *f;
-    int rc = mapped_files_pin(&log->files, log_off, &f, e);
+    return 0;
+}
+
+int commit_log_look(struct commit_log *log, const struct mapped_file *f, uint64_t log_off,
+                    uint32_t size, struct store_record *ret_rec, struct err *e)
+{
+    int rc = check_published(log, log_off, size, e);
     if (rc < 0)
         return rc;
     const char *why = "it crosses the end of its file";
@@ -417,12 +421,26 @@ int commit_log_read(struct commit_log *log, uint64_t log_off, uint32_t size,
     enum record_check check = RECORD_BAD;
     if (at + size <= f->bytes)
         check = record_decode(span_of(f->base + at, size), log_off, &rec, &why);
-    if (check == RECORD_OK && rec.size == size) {
-        *ret_rec = rec;
+    if (check != RECORD_OK || rec.size != size)
+        return err_set(e, ERR_CORRUPT, "read record at %" PRIu64 ": %s", log_off,
+                       check == RECORD_BAD ? why : "its size is not the queue's");
+    *ret_rec = rec;
+    return 0;
+}
+
+int commit_log_read(struct commit_log *log, uint64_t log_off, uint32_t size,
+                    struct store_record *ret_rec, struct mapped_file **ret_file, struct err *e)
+{
+    struct mapped_file *f;
+    int rc = check_published(log, log_off, size, e);
+    if (rc == 0)
+        rc = mapped_files_pin(&log->files, log_off, &f, e);
+    if (rc < 0)
+        return rc;
+    rc = commit_log_look(log, f, log_off, size, ret_rec, e);
+    if (rc < 0)
+        mapped_file_unpin(f);
+    else
         *ret_file = f;
-        return 0;
-    }
-    mapped_file_unpin(f);
-    return err_set(e, ERR_CORRUPT, "read record at %" PRIu64 ": %s", log_off,
-                   check == RECORD_BAD ? why : "its size is not the queue's");
+    return rc;
 }

@@ -75,23 +75,12 @@ static uint64_t load_end(const struct consume_queue *q)
 
 /* ---- reading ---- */
 
-/* Fetches what a scan will read after `len` bytes at `from`, once for each block it enters, and no
- * further than the queue goes: IO_RANDOM leaves that to us. `end` is in the file too. */
-static void read_ahead(const struct mapped_file *f, uint64_t from, uint64_t len, uint64_t end)
-{
-    uint64_t block = (from + len) / READ_AHEAD_BYTES * READ_AHEAD_BYTES;
-    uint64_t upto = block + READ_AHEAD_BYTES < end ? block + READ_AHEAD_BYTES : end;
-    bool is_entered = from <= block && block < from + len;
-    if (is_entered && upto > from + len)
-        (void)f->io->advise(f->io, f->base + block, upto - block, IO_WILLNEED); /* only speed */
-}
-
-int consume_queue_read(struct consume_queue *q, uint64_t queue_off,
-                       struct store_queue_entry *entries, size_t n, size_t *ret_n, struct err *e)
+int consume_queue_view(struct consume_queue *q, uint64_t queue_off, struct queue_view *ret,
+                       struct err *e)
 {
     uint64_t end = load_end(q);
     if (queue_off >= end) {
-        *ret_n = 0;
+        *ret = (struct queue_view){0};
         return 0;
     }
     struct mapped_file *f;
@@ -100,17 +89,49 @@ int consume_queue_read(struct consume_queue *q, uint64_t queue_off,
     if (rc < 0)
         return rc;
     uint64_t in_file = (f->start + f->bytes - at) / STORE_QUEUE_ENTRY_BYTES;
-    if (n > in_file)
-        n = in_file;
-    if (n > end - queue_off)
-        n = end - queue_off;
-    read_ahead(f, at - f->start, n * STORE_QUEUE_ENTRY_BYTES,
-               (end - queue_off < in_file ? end * STORE_QUEUE_ENTRY_BYTES - f->start : f->bytes));
-    const uint8_t *p = f->base + (at - f->start);
-    for (size_t i = 0; i < n; i++, p += STORE_QUEUE_ENTRY_BYTES)
-        if (!store_queue_entry_decode(p, &entries[i]))
-            entries[i] = (struct store_queue_entry){.size = FORMAT_PRE_BLANK_SIZE};
-    mapped_file_unpin(f);
+    *ret = (struct queue_view){
+        .file = f,
+        .entries = f->base + (at - f->start),
+        .n = in_file < end - queue_off ? in_file : end - queue_off,
+    };
+    return 0;
+}
+
+struct store_queue_entry consume_queue_at(const struct queue_view *v, uint64_t i)
+{
+    struct store_queue_entry entry;
+    if (!store_queue_entry_decode(v->entries + i * STORE_QUEUE_ENTRY_BYTES, &entry))
+        entry = (struct store_queue_entry){.size = FORMAT_PRE_BLANK_SIZE};
+    return entry;
+}
+
+/* Once for each block, and no further than the queue goes: IO_RANDOM leaves that to us. */
+void consume_queue_fetch(const struct queue_view *v, uint64_t from, uint64_t to)
+{
+    const struct mapped_file *f = v->file;
+    uint64_t first = (uint64_t)(v->entries - f->base);
+    uint64_t at = first + from * STORE_QUEUE_ENTRY_BYTES;
+    uint64_t upto = first + to * STORE_QUEUE_ENTRY_BYTES;
+    uint64_t end = first + v->n * STORE_QUEUE_ENTRY_BYTES;
+    uint64_t block = upto / READ_AHEAD_BYTES * READ_AHEAD_BYTES;
+    uint64_t block_end = block + READ_AHEAD_BYTES < end ? block + READ_AHEAD_BYTES : end;
+    bool is_entered = at <= block && block < upto;
+    if (is_entered && block_end > upto)
+        (void)f->io->advise(f->io, f->base + block, block_end - block, IO_WILLNEED); /* speed */
+}
+
+int consume_queue_read(struct consume_queue *q, uint64_t queue_off,
+                       struct store_queue_entry *entries, size_t n, size_t *ret_n, struct err *e)
+{
+    struct queue_view v;
+    int rc = consume_queue_view(q, queue_off, &v, e);
+    if (rc < 0)
+        return rc;
+    if (n > v.n)
+        n = v.n;
+    for (size_t i = 0; i < n; i++)
+        entries[i] = consume_queue_at(&v, i);
+    mapped_file_unpin(v.file);
     *ret_n = n;
     return 0;
 }

@@ -28,7 +28,7 @@ struct consume_queue {
     /* atomic, relaxed: moved on by the dispatcher, to 0 by the flusher, whose sync protects pages
      * again. A stale value costs a page fault. Bytes below it were written to since. */
     _Atomic uint64_t warm_upto;
-    uint64_t flushed_off;     /* flusher only: entries below it are on disk */
+    uint64_t flushed_off; /* flusher only: entries below it are on disk */
     /* atomic: stored by the dispatcher (release), loaded by any reader (acquire) -- I2 */
     _Atomic uint64_t min_off; /* first entry */
     _Atomic uint64_t end_off; /* one past the last */
@@ -88,6 +88,23 @@ static inline bool consume_queue_is_real(const struct store_queue_entry *entry)
 {
     return entry->size != 0x7fffffff; /* pre-blank: rocketmq-store 3.2 */
 }
+
+/* Entries as they lie in the mapping, decoded one at a time by consume_queue_at. */
+struct queue_view {
+    struct mapped_file *file; /* pinned: dropped by mapped_file_unpin */
+    const uint8_t *entries;
+    uint64_t n; /* up to the end of the file or of the queue; 0: nothing there, no file pinned */
+};
+
+int consume_queue_view(struct consume_queue *q, uint64_t queue_off, struct queue_view *ret,
+                       struct err *e) MUST_CHECK;
+
+/* The i-th entry; one that cannot be is not real. */
+struct store_queue_entry consume_queue_at(const struct queue_view *v, uint64_t i);
+
+/* Has what follows the entries [from, to) read from disk when they enter a new part of the file:
+ * call it before they are looked at. */
+void consume_queue_fetch(const struct queue_view *v, uint64_t from, uint64_t to);
 
 /* Copies up to `n` entries from `queue_off` on, as many as lie in one file; 0 at the end. */
 int consume_queue_read(struct consume_queue *q, uint64_t queue_off,

@@ -1,16 +1,17 @@
 /* Reads an open store: scans a queue for matches, gets one record, finds a time.
  *
- * The tag code is compared in the queue's entries, which are copied out a batch at a time; only for
- * hits the record is looked at, in the mapping, with its file pinned (I3). Hits that follow each
- * other lie in one file most of the time: the pin of the hit before is taken once more instead of
- * looking the file up. */
+ * Tag codes are compared in the mapped queue; only for hits the record is looked at, in the
+ * mapping, with its file pinned (I3). Hits that follow each other lie in one file most of the time:
+ * the scan keeps a pin of its own on the file of the last one, so that the next is found without a
+ * lock. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 
 #include "store/format.h"
 #include "store/store_inner.h"
+#include "store/tag_scan.h"
 
-enum { BATCH_ENTRIES = 128 };
+enum { STEP_ENTRIES = 1024 }; /* of a queue, between two looks at what is to be read from disk */
 
 static void count_damaged(struct store *s)
 {
@@ -43,22 +44,44 @@ struct progress {
     const struct store_scan *scan;
     struct store_slice *slices;
     struct store_scanned done;
-    uint64_t n_entries; /* looked at */
-    uint64_t n_bytes;   /* of matches */
+    uint64_t n_entries;       /* looked at */
+    uint64_t n_bytes;         /* of matches */
+    struct mapped_file *file; /* of the last hit, pinned; may be NULL */
 };
 
-/* Looks at one entry; false when the scan is to end before it. */
+/* The record of an entry, with a pin of its own. */
+static int read_hit(struct progress *p, const struct store_queue_entry *entry,
+                    struct store_slice *ret, struct err *e)
+{
+    struct mapped_file *f = p->file;
+    if (!f || entry->log_off < f->start || entry->log_off - f->start >= f->bytes) {
+        int rc = commit_log_read(&p->s->log, entry->log_off, entry->size, &ret->rec, &f, e);
+        if (rc < 0)
+            return rc;
+        mapped_file_unpin(p->file);
+        p->file = f;
+    } else {
+        int rc = commit_log_look(&p->s->log, f, entry->log_off, entry->size, &ret->rec, e);
+        if (rc < 0)
+            return rc;
+    }
+    mapped_file_pin(f);
+    ret->pin = &f->pin;
+    return 0;
+}
+
+/* Looks at an entry whose code may match; false when the scan is to end before it. */
 static bool look_at(struct progress *p, const struct store_queue_entry *entry, struct err *e)
 {
     const struct store_match *match = &p->scan->match;
-    if (!consume_queue_is_real(entry) || (match->tag && !match->tag(match->arg, entry->tag_code))) {
+    if (!consume_queue_is_real(entry)) {
         p->done.n_passed++;
         return true;
     }
     if (p->done.n > 0 && p->n_bytes + entry->size > p->scan->max_bytes)
         return false;
     struct store_slice *slice = &p->slices[p->done.n];
-    int rc = read_slice(p->s, entry, slice, e);
+    int rc = read_hit(p, entry, slice, e);
     if (rc < 0) {
         p->done.n_damaged++;
         count_damaged(p->s);
@@ -80,39 +103,76 @@ static bool look_at(struct progress *p, const struct store_queue_entry *entry, s
     return true;
 }
 
-/* True when the scan has ended, with the reason in p->done.end. */
-static bool look_at_batch(struct progress *p, const struct store_queue_entry *entries, size_t n,
-                          struct err *e)
+/* The first of the entries [from, to) whose code may match; `to` when none does. */
+static uint64_t next_hit(const struct progress *p, const struct queue_view *v, uint64_t from,
+                         uint64_t to)
 {
-    for (size_t i = 0; i < n; i++) {
+    const struct store_match *match = &p->scan->match;
+    if (!match->tag_codes)
+        return from;
+    return tag_scan_next(v->entries, from, to, match->tag_codes, match->n_tag_codes);
+}
+
+static void advance(struct progress *p, uint64_t n)
+{
+    p->n_entries += n;
+    p->done.next_queue_off += n;
+}
+
+/* Goes on over entries [from, to) of the view. True when the scan has ended, its reason in
+ * p->done.end. */
+static bool look_at_step(struct progress *p, const struct queue_view *v, uint64_t from, uint64_t to,
+                         struct err *e)
+{
+    for (uint64_t i = from; i < to; i++) {
         p->done.end = STORE_SCAN_FULL;
         if (p->done.n == p->scan->max_messages)
             return true;
-        if (p->n_entries == p->scan->max_entries) {
-            p->done.end = STORE_SCAN_MORE;
+        uint64_t hit = next_hit(p, v, i, to);
+        p->done.n_passed += hit - i;
+        advance(p, hit - i);
+        if (hit == to)
+            break;
+        struct store_queue_entry entry = consume_queue_at(v, hit);
+        if (!look_at(p, &entry, e))
             return true;
-        }
-        if (!look_at(p, &entries[i], e))
+        advance(p, 1);
+        i = hit;
+    }
+    return false;
+}
+
+static bool look_at_view(struct progress *p, const struct queue_view *v, struct err *e)
+{
+    for (uint64_t i = 0; i < v->n;) {
+        uint64_t left = p->scan->max_entries - p->n_entries;
+        uint64_t n = v->n - i < STEP_ENTRIES ? v->n - i : STEP_ENTRIES;
+        p->done.end = p->done.n == p->scan->max_messages ? STORE_SCAN_FULL : STORE_SCAN_MORE;
+        if (left == 0)
             return true;
-        p->n_entries++;
-        p->done.next_queue_off++;
+        n = n < left ? n : left;
+        consume_queue_fetch(v, i, i + n);
+        if (look_at_step(p, v, i, i + n, e))
+            return true;
+        i += n;
     }
     return false;
 }
 
 static int scan_queue(struct progress *p, struct err *e)
 {
-    struct store_queue_entry entries[BATCH_ENTRIES];
     for (;;) {
-        size_t n;
-        int rc = consume_queue_read(p->q, p->done.next_queue_off, entries, BATCH_ENTRIES, &n, e);
+        struct queue_view v;
+        int rc = consume_queue_view(p->q, p->done.next_queue_off, &v, e);
         if (rc < 0)
             return rc;
-        if (n == 0) {
+        if (v.n == 0) {
             p->done.end = p->done.n == p->scan->max_messages ? STORE_SCAN_FULL : STORE_SCAN_TAIL;
             return 0;
         }
-        if (look_at_batch(p, entries, n, e))
+        bool is_over = look_at_view(p, &v, e);
+        mapped_file_unpin(v.file);
+        if (is_over)
             return 0;
     }
 }
@@ -130,6 +190,7 @@ int store_scan(struct store *s, const struct store_scan *scan, struct store_slic
     struct progress p = {.s = s, .q = q, .scan = scan, .slices = slices};
     p.done.next_queue_off = scan->from_queue_off > min_off ? scan->from_queue_off : min_off;
     int rc = scan_queue(&p, e);
+    mapped_file_unpin(p.file);
     bool is_gone = consume_queue_is_gone(q);
     consume_queue_unref(q);
     if (rc < 0 && !is_gone) {

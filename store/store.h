@@ -256,11 +256,13 @@ void store_unpin(struct store_pin *pin);
 /* Another pin on the same file: each is dropped on its own. */
 struct store_pin *store_pin_again(struct store_pin *pin);
 
-/* "Does this match?", asked twice: `tag` with the code of the consume-queue entry, then `record` in
- * the mapping. Either may be NULL: everything matches. */
+/* "Does this match?", asked twice: of the tag's code in the consume-queue entry, which the store
+ * looks for by itself, then of the record in the mapping. */
 struct store_match {
-    bool (*tag)(void *arg, int64_t tag_code);
-    bool (*record)(void *arg, const struct store_record *rec);
+    /* Codes that may match, ascending, of which the low 32 bits are compared; NULL: all may. */
+    const int32_t *tag_codes;
+    size_t n_tag_codes;
+    bool (*record)(void *arg, const struct store_record *rec); /* NULL: what is left matches */
     void *arg;
 };
 

@@ -23,11 +23,6 @@ static int append(uint64_t n, const char *folder, struct filled *f, struct err *
     return filled_make(f, &opt, e);
 }
 
-static bool match_code(void *arg, int64_t tag_code)
-{
-    return filter_match_code(arg, tag_code);
-}
-
 static bool match_record(void *arg, const struct store_record *rec)
 {
     struct span tag = {0};
@@ -43,7 +38,8 @@ static int scan(const struct filled *f, struct err *e)
     int rc = filter_compile_tags(&filter, span_str("Wanted || Absent"), e);
     if (rc < 0)
         return rc;
-    const struct store_match match = {.tag = match_code, .record = match_record, .arg = filter};
+    struct store_match match = {.record = match_record, .arg = filter};
+    match.tag_codes = filter_codes(filter, &match.n_tag_codes);
     rc = filled_scan(f, &match, &pass, e);
     filter_free(filter);
     if (rc == 0 && pass.n_hits != f->n_messages / HIT_IN)

@@ -50,6 +50,22 @@ START_TEST(only_the_low_32_bits_of_a_code_are_compared)
 }
 END_TEST
 
+START_TEST(the_codes_of_a_filter_ascend_and_a_star_has_none)
+{
+    size_t n;
+    struct filter *f = compile("TagC || TagA || polygenelubricants");
+    const int32_t *codes = filter_codes(f, &n);
+    ck_assert_uint_eq(n, 3);
+    ck_assert_int_eq(codes[0], INT32_MIN);
+    ck_assert_int_eq(codes[1], filter_tag_code(span_str("TagA")));
+    ck_assert_int_eq(codes[2], filter_tag_code(span_str("TagC")));
+    filter_free(f);
+    f = compile("*");
+    ck_assert_ptr_null(filter_codes(f, &n));
+    filter_free(f);
+}
+END_TEST
+
 START_TEST(a_negative_hash_is_sign_extended)
 {
     const struct span tag = span_str("polygenelubricants"); /* its hash is INT32_MIN */
@@ -89,6 +105,7 @@ int main(void)
     tcase_add_test(tc, a_message_passes_when_its_tag_is_named);
     tcase_add_test(tc, a_hash_collision_passes_the_code_and_fails_the_text);
     tcase_add_test(tc, only_the_low_32_bits_of_a_code_are_compared);
+    tcase_add_test(tc, the_codes_of_a_filter_ascend_and_a_star_has_none);
     tcase_add_test(tc, a_negative_hash_is_sign_extended);
     tcase_add_test(tc, a_star_passes_messages_with_and_without_a_tag);
     tcase_add_test(tc, an_expression_without_a_tag_is_an_error_and_leaves_no_filter);

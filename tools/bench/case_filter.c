@@ -79,11 +79,6 @@ static const struct filter_params *params_of(const struct bench_case *c)
 
 /* ---- the store ---- */
 
-static bool match_code(void *arg, int64_t tag_code)
-{
-    return filter_match_code(arg, tag_code);
-}
-
 static bool match_record(void *arg, const struct store_record *rec)
 {
     struct span tag = {0};
@@ -96,7 +91,9 @@ static struct store_match match_of(struct filter *f)
 {
     if (filter_is_all(f))
         return (struct store_match){0};
-    return (struct store_match){.tag = match_code, .record = match_record, .arg = f};
+    struct store_match match = {.record = match_record, .arg = f};
+    match.tag_codes = filter_codes(f, &match.n_tag_codes);
+    return match;
 }
 
 /* One group: a filter and a scan of its own, on a thread. */
