@@ -89,18 +89,18 @@ static int publish_null(struct bench_run *run, const struct bench_case *c, doubl
 struct delivery {
     struct run_target target;
     struct receiver *receiver;
+    char group[RPC_NAME_BYTES]; /* the receiver's acks name it */
 };
 
 static int open_delivery(struct delivery *d, struct rpc_pair *pair, struct latency *l,
                          struct err *e)
 {
-    char group[RPC_NAME_BYTES];
     *d = (struct delivery){0};
-    int rc = rpc_pair_group(pair, RPC_NEXT, group, e);
+    int rc = rpc_pair_group(pair, RPC_NEXT, d->group, e);
     if (rc == 0)
         rc = run_target_open(&d->target, pair->broker.endpoint, RUN_BROKER, e);
     const struct receive_options opt = {
-        .group = group, .topic = pair->topic, .n_loops = DELIVERY_LOOPS, .latency = l};
+        .group = d->group, .topic = pair->topic, .n_loops = DELIVERY_LOOPS, .latency = l};
     return rc < 0 ? rc : receiver_start(&d->receiver, &d->target, &opt, e);
 }
 
