@@ -39,6 +39,8 @@ struct io {
     int (*unmap)(struct io *io, uint8_t *base, uint64_t len);
     /* Makes pages present and writable; page-aligned. */
     int (*populate)(struct io *io, uint8_t *base, uint64_t len);
+    /* Whether the page-aligned page of a mapped file is in memory: 1 or 0. */
+    int (*is_resident)(struct io *io, uint8_t *page);
     int (*advise)(struct io *io, uint8_t *base, uint64_t len, enum io_advice advice);
     /* Durable once it returns 0; page-aligned start. */
     int (*sync_map)(struct io *io, uint8_t *base, uint64_t len);

@@ -104,6 +104,13 @@ static int posix_populate(struct io *io, uint8_t *base, uint64_t len)
     return madvise(base, len, MADV_POPULATE_WRITE) < 0 ? -errno : 0;
 }
 
+static int posix_is_resident(struct io *io, uint8_t *page)
+{
+    (void)io;
+    unsigned char state;
+    return mincore(page, 1, &state) < 0 ? -errno : state & 1;
+}
+
 static int posix_advise(struct io *io, uint8_t *base, uint64_t len, enum io_advice advice)
 {
     (void)io;
@@ -225,6 +232,7 @@ struct io *io_posix(void)
         .map = posix_map,
         .unmap = posix_unmap,
         .populate = posix_populate,
+        .is_resident = posix_is_resident,
         .advise = posix_advise,
         .sync_map = posix_sync_map,
         .sync_fd = posix_sync_fd,

@@ -109,6 +109,7 @@ int commit_log_begin(struct commit_log *log, uint64_t tail, uint64_t last_ms, st
         return rc;
     mapped_file_pin(f);
     log->active = f;
+    log->begin_off = tail;
     log->tail = tail;
     log->last_ms = last_ms;
     atomic_store_explicit(&log->published, tail, memory_order_seq_cst);

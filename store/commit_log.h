@@ -27,6 +27,7 @@ struct commit_log {
     struct consume_queues *queues; /* may be NULL when each append names its queue_seq */
     struct mapped_files files;
     struct allocator allocator;
+    uint64_t begin_off;        /* what lies behind it was appended by this process; constant */
     struct handover *handover; /* put to under lock, looked at by the dispatcher */
     struct lock lock;          /* LOCK_APPEND */
     /* guarded by lock */

@@ -7,11 +7,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 
+#include "store/fetch.h"
 #include "store/format.h"
 #include "store/store_inner.h"
 #include "store/tag_scan.h"
 
-enum { STEP_ENTRIES = 1024 }; /* of a queue, between two looks at what is to be read from disk */
+enum {
+    STEP_ENTRIES = 4096, /* looked at for hits that are read from disk together */
+    HITS_MAX = 32,       /* of these at most */
+    PART_ENTRIES = 128,  /* of a queue, between two looks at what is to be read of it from disk */
+};
 
 static void count_damaged(struct store *s)
 {
@@ -46,6 +51,7 @@ struct progress {
     struct store_scanned done;
     uint64_t n_entries;       /* looked at */
     uint64_t n_bytes;         /* of matches */
+    uint64_t n_fetched;       /* entries of the view before it were asked for */
     struct mapped_file *file; /* of the last hit, pinned; may be NULL */
 };
 
@@ -104,13 +110,22 @@ static bool look_at(struct progress *p, const struct store_queue_entry *entry, s
 }
 
 /* The first of the entries [from, to) whose code may match; `to` when none does. */
-static uint64_t next_hit(const struct progress *p, const struct queue_view *v, uint64_t from,
-                         uint64_t to)
+static uint64_t next_hit(struct progress *p, const struct queue_view *v, uint64_t from, uint64_t to)
 {
     const struct store_match *match = &p->scan->match;
-    if (!match->tag_codes)
-        return from;
-    return tag_scan_next(v->entries, from, to, match->tag_codes, match->n_tag_codes);
+    while (from < to) {
+        uint64_t part = to - from < PART_ENTRIES ? to : from + PART_ENTRIES;
+        if (part > p->n_fetched) {
+            consume_queue_fetch(v, from > p->n_fetched ? from : p->n_fetched, part);
+            p->n_fetched = part;
+        }
+        if (!match->tag_codes)
+            return from;
+        from = tag_scan_next(v->entries, from, part, match->tag_codes, match->n_tag_codes);
+        if (from < part)
+            return from;
+    }
+    return to;
 }
 
 static void advance(struct progress *p, uint64_t n)
@@ -119,25 +134,61 @@ static void advance(struct progress *p, uint64_t n)
     p->done.next_queue_off += n;
 }
 
+struct hits {
+    struct store_queue_entry entries[HITS_MAX];
+    uint64_t at[HITS_MAX]; /* in the view */
+    size_t n;
+    uint64_t upto; /* looked at, from the step's beginning */
+};
+
+/* Finds hits in [from, to), as many as may still be taken. */
+static void find_hits(struct progress *p, const struct queue_view *v, uint64_t from, uint64_t to,
+                      struct hits *ret)
+{
+    size_t left = p->scan->max_messages - p->done.n;
+    size_t max = left < HITS_MAX ? left : HITS_MAX;
+    uint64_t n_bytes = p->n_bytes;
+    ret->n = 0;
+    ret->upto = from;
+    while (ret->n < max && ret->upto < to && (ret->n == 0 || n_bytes <= p->scan->max_bytes)) {
+        uint64_t at = next_hit(p, v, ret->upto, to);
+        ret->upto = at;
+        if (at == to)
+            return;
+        ret->entries[ret->n] = consume_queue_at(v, at);
+        n_bytes += ret->entries[ret->n].size;
+        ret->at[ret->n++] = at;
+        ret->upto++;
+    }
+}
+
+static void pass_over(struct progress *p, uint64_t n)
+{
+    p->done.n_passed += n;
+    advance(p, n);
+}
+
 /* Goes on over entries [from, to) of the view. True when the scan has ended, its reason in
  * p->done.end. */
 static bool look_at_step(struct progress *p, const struct queue_view *v, uint64_t from, uint64_t to,
                          struct err *e)
 {
-    for (uint64_t i = from; i < to; i++) {
+    while (from < to) {
+        struct hits hits;
         p->done.end = STORE_SCAN_FULL;
         if (p->done.n == p->scan->max_messages)
             return true;
-        uint64_t hit = next_hit(p, v, i, to);
-        p->done.n_passed += hit - i;
-        advance(p, hit - i);
-        if (hit == to)
-            break;
-        struct store_queue_entry entry = consume_queue_at(v, hit);
-        if (!look_at(p, &entry, e))
-            return true;
-        advance(p, 1);
-        i = hit;
+        find_hits(p, v, from, to, &hits);
+        fetch_hits(&p->s->log, hits.entries, hits.n, hits.upto - from);
+        for (size_t i = 0; i < hits.n; i++) {
+            pass_over(p, hits.at[i] - from);
+            if (!look_at(p, &hits.entries[i], e))
+                return true;
+            advance(p, 1);
+            from = hits.at[i] + 1;
+        }
+        pass_over(p, hits.upto - from);
+        from = hits.upto;
     }
     return false;
 }
@@ -151,7 +202,6 @@ static bool look_at_view(struct progress *p, const struct queue_view *v, struct 
         if (left == 0)
             return true;
         n = n < left ? n : left;
-        consume_queue_fetch(v, i, i + n);
         if (look_at_step(p, v, i, i + n, e))
             return true;
         i += n;
@@ -170,6 +220,7 @@ static int scan_queue(struct progress *p, struct err *e)
             p->done.end = p->done.n == p->scan->max_messages ? STORE_SCAN_FULL : STORE_SCAN_TAIL;
             return 0;
         }
+        p->n_fetched = 0;
         bool is_over = look_at_view(p, &v, e);
         mapped_file_unpin(v.file);
         if (is_over)

@@ -201,6 +201,13 @@ static int crash_populate(struct io *io, uint8_t *base, uint64_t len)
     return end(c, is_on ? c->inner->populate(c->inner, base, len) : -EIO);
 }
 
+static int crash_is_resident(struct io *io, uint8_t *page)
+{
+    struct crash_io *c = crash_of(io);
+    bool is_on = begin_look(c);
+    return end(c, is_on ? c->inner->is_resident(c->inner, page) : -EIO);
+}
+
 static int crash_advise(struct io *io, uint8_t *base, uint64_t len, enum io_advice advice)
 {
     struct crash_io *c = crash_of(io);
@@ -333,6 +340,7 @@ static const struct io crashing_io = {
     .map = crash_map,
     .unmap = crash_unmap,
     .populate = crash_populate,
+    .is_resident = crash_is_resident,
     .advise = crash_advise,
     .sync_map = crash_sync_map,
     .sync_fd = crash_sync_fd,

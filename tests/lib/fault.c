@@ -125,6 +125,12 @@ static int fault_populate(struct io *io, uint8_t *base, uint64_t len)
     return fails(f, FAULT_POPULATE) ? -f->errno_value : f->inner->populate(f->inner, base, len);
 }
 
+static int fault_is_resident(struct io *io, uint8_t *page)
+{
+    struct fault *f = fault_of(io);
+    return fails(f, FAULT_ADVISE) ? -f->errno_value : f->inner->is_resident(f->inner, page);
+}
+
 static int fault_advise(struct io *io, uint8_t *base, uint64_t len, enum io_advice advice)
 {
     struct fault *f = fault_of(io);
@@ -218,6 +224,7 @@ static const struct io faulty_io = {
     .map = fault_map,
     .unmap = fault_unmap,
     .populate = fault_populate,
+    .is_resident = fault_is_resident,
     .advise = fault_advise,
     .sync_map = fault_sync_map,
     .sync_fd = fault_sync_fd,
