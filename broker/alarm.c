@@ -153,7 +153,7 @@ void alarm_set(struct alarm_table *t, struct rpc_server *server, struct lease *l
 }
 
 /* Copies without timers of all current alarms; NULL: none, or no memory. */
-static struct alarm **copy_all(struct alarm_table *t, struct rpc_server *server, size_t *ret_n)
+static struct alarm **copy_all(struct alarm_table *t, size_t *ret_n)
 {
     size_t n = 0, pos = 0;
     const struct map_entry *entry;
@@ -161,7 +161,7 @@ static struct alarm **copy_all(struct alarm_table *t, struct rpc_server *server,
     struct alarm **copies = calloc(t->alarms.n_used + 1, sizeof(struct alarm *));
     while (copies && (entry = map_next(&t->alarms, &pos)) != NULL) {
         const struct alarm *a = entry->value;
-        copies[n] = new_alarm(t, server, a->lease, group_of(a), topic_of(a));
+        copies[n] = new_alarm(t, a->server, a->lease, group_of(a), topic_of(a));
         n += copies[n] != NULL;
     }
     lock_drop(&t->lock);
@@ -169,12 +169,13 @@ static struct alarm **copy_all(struct alarm_table *t, struct rpc_server *server,
     return copies;
 }
 
-void alarm_refresh(struct alarm_table *t, struct rpc_server *server)
+void alarm_refresh(struct alarm_table *t)
 {
     size_t n = 0;
-    struct alarm **copies = copy_all(t, server, &n);
+    struct alarm **copies = copy_all(t, &n);
     for (size_t i = 0; i < n; i++) {
-        alarm_set(t, server, copies[i]->lease, group_of(copies[i]), topic_of(copies[i]));
+        const struct alarm *a = copies[i];
+        alarm_set(t, a->server, a->lease, group_of(a), topic_of(a));
         free_alarm(copies[i]);
     }
     free(copies);

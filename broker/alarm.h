@@ -29,6 +29,6 @@ void alarm_set(struct alarm_table *t, struct rpc_server *server, struct lease *l
                struct span group, struct span topic);
 
 /* The same for everyone who waits already: after leases were cut short behind their back. */
-void alarm_refresh(struct alarm_table *t, struct rpc_server *server);
+void alarm_refresh(struct alarm_table *t);
 
 #endif

@@ -56,7 +56,7 @@ void broker_renew_leases(void *arg)
     };
     if (lease_renew(b->leases, &renewal, &e))
         log_warn("renew leases: %s, renewing later", e.msg);
-    alarm_refresh(b->alarms, b->server);
+    alarm_refresh(b->alarms);
     free(owners);
 }
 

@@ -158,11 +158,9 @@ static void on_timer(void *arg, bool fired)
 {
     struct receive *r = arg;
     lock_take(&r->lock);
-    if (fired) {
-        r->timer = NULL;
-        if (r->state == RECEIVE_PARKED && unpark(r))
-            reply_empty(r);
-    }
+    r->timer = NULL; /* fired, cancelled or ended by a stop, it is gone after this */
+    if (fired && r->state == RECEIVE_PARKED && unpark(r))
+        reply_empty(r);
     lock_drop(&r->lock);
     receive_unref(r);
 }

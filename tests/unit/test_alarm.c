@@ -145,7 +145,7 @@ START_TEST(a_refresh_sees_leases_that_were_cut_short)
     set();
     const struct lease_renewal nobody = {.now_ms = now_ms(), .invisible_ms = LONG_MS};
     ck_assert_int_eq(lease_renew(f.leases, &nobody, &e), 0);
-    alarm_refresh(f.alarms, f.server);
+    alarm_refresh(f.alarms);
     ck_assert_uint_lt(wait_for_wake(), take.now_ms + LONG_MS);
 }
 END_TEST
