@@ -11,7 +11,7 @@ enum {
     COMMAND_OK = 0,
     COMMAND_FAILED = 1,
     COMMAND_USAGE = 2,
-    COMMAND_FOUND = 3, /* all was done, and damage was found */
+    COMMAND_FOUND = 3, /* all was done, and something was found: damage, or what to change */
 };
 
 struct command {
@@ -35,6 +35,7 @@ extern const struct command sluice_commands[];
 
 int cmd_bench(int argc, char **argv);
 int cmd_completion(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
 int cmd_dump(int argc, char **argv);
 int cmd_group(int argc, char **argv);
 int cmd_mem(int argc, char **argv);

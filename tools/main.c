@@ -8,6 +8,7 @@
 const struct command sluice_commands[] = {
     {"bench", "Measure the store and the broker beside what the machine can do", cmd_bench},
     {"completion", "Print what completes commands and options in a shell", cmd_completion},
+    {"doctor", "Tell what of this machine matters to a store, and why", cmd_doctor},
     {"dump", "Show what is in the files of a store", cmd_dump},
     {"group", "Make, list, show and delete consumer groups", cmd_group},
     {"mem", "Tell what a broker or a store costs in memory", cmd_mem},
