@@ -13,6 +13,7 @@
 #include <sys/sysinfo.h>
 
 #include "base/log.h"
+#include "broker/budget.h"
 #include "broker/convert.h"
 #include "broker/foreign.h"
 #include "broker/handler.h"
@@ -128,7 +129,7 @@ static void log_recovery(const struct broker *b)
                  r.n_requeued, r.cut_bytes);
 }
 
-static int open_store(struct broker *b, uint16_t port, struct err *e)
+static int open_store(struct broker *b, const struct budget *budget, uint16_t port, struct err *e)
 {
     const struct config *cfg = &b->cfg;
     char host[CONFIG_TEXT_BYTES + 16];
@@ -139,8 +140,8 @@ static int open_store(struct broker *b, uint16_t port, struct err *e)
                                 .flush = (enum store_flush)cfg->flush_disk_type,
                                 .flush_interval_ms = (uint32_t)cfg->flush_interval_ms,
                                 .flush_bytes = cfg->flush_bytes,
-                                .populate_window_bytes = cfg->populate_window_bytes,
-                                .mapped_budget_bytes = cfg->mapped_budget_bytes,
+                                .populate_window_bytes = budget->populated_bytes,
+                                .mapped_budget_bytes = budget->mapped_bytes,
                                 .index_slots = (uint32_t)cfg->index_slots,
                                 .index_items = (uint32_t)cfg->index_items,
                                 .without_index = !cfg->index_enabled,
@@ -260,6 +261,7 @@ int broker_start(struct broker **ret_broker, const struct config *cfg, struct io
     struct err ignored;
     char host[CONFIG_TEXT_BYTES];
     uint16_t port = 0;
+    struct budget budget;
     struct broker *b = calloc(1, sizeof *b);
     if (!b)
         return err_set(e, ERR_NOMEM, "make the broker");
@@ -273,7 +275,9 @@ int broker_start(struct broker **ret_broker, const struct config *cfg, struct io
     if (!rc)
         rc = hold_table_open(&b->holds, cfg->max_parked, cfg->max_parked_per_group, e);
     if (!rc)
-        rc = open_store(b, port, e);
+        rc = budget_find(&budget, cfg, io, e);
+    if (!rc)
+        rc = open_store(b, &budget, port, e);
     if (!rc)
         rc = open_registries(b, e);
     if (!rc)

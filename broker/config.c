@@ -97,10 +97,16 @@ static const struct option options[] = {
            "from the log."),
     NUMBER("maxIndexNum", index_items, 16, 1000000000, 0, "20000000",
            "Keys that one file of the index takes."),
-    NUMBER("populateWindow", populate_window_bytes, 0, 1073741824, 4096, "67108864",
-           "Most bytes of the commit log made ready ahead of the writer: under load."),
+    NUMBER("residentMemoryBudget", resident_budget_bytes, 0, INT64_MAX, 0, "0",
+           "Resident memory (VmRSS) in bytes that the broker is meant for; other budgets are "
+           "derived from it. 0: half of the control group's limit or, if that is less, of what the "
+           "machine has available at start, and at least 64 MiB."),
     NUMBER("mappedMemoryBudget", mapped_budget_bytes, 0, INT64_MAX, 0, "0",
-           "Commit-log bytes kept mapped; cold files beyond it are unmapped. 0: no limit."),
+           "Commit-log bytes kept mapped; cold files beyond it are unmapped. 0: sixteen times "
+           "`residentMemoryBudget`, at least four files."),
+    NUMBER("populateWindow", populate_window_bytes, 0, 1073741824, 4096, "0",
+           "Most bytes of the commit log made ready ahead of the writer: under load. 0: an eighth "
+           "of `residentMemoryBudget`, from 4 to 64 MiB."),
     NUMBER("flushConsumerOffsetInterval", save_interval_ms, 10, 3600000, 0, "5000",
            "Time in ms between two savings of consumer positions and leases."),
     BOOL("autoCreateTopicEnable", auto_create_topics, "false",

@@ -35,8 +35,9 @@ struct config {
     uint64_t flush_interval_ms;           /* flushIntervalCommitLog */
     uint64_t flush_bytes;                 /* flushBytes: unflushed at most before a flush */
     uint64_t flush_disk_type;             /* flushDiskType: enum store_flush */
-    uint64_t populate_window_bytes;       /* populateWindow */
-    uint64_t mapped_budget_bytes;         /* mappedMemoryBudget; 0: no limit */
+    uint64_t resident_budget_bytes;       /* residentMemoryBudget; 0: derived, see budget.h */
+    uint64_t mapped_budget_bytes;         /* mappedMemoryBudget; 0: derived */
+    uint64_t populate_window_bytes;       /* populateWindow; 0: derived */
     uint64_t save_interval_ms;            /* flushConsumerOffsetInterval */
     bool index_enabled;                   /* messageIndexEnable */
     uint64_t index_slots;                 /* maxHashSlotNum */

@@ -1,0 +1,63 @@
+/* How much memory the broker may take.
+ *
+ * Half of the limit is for what the process points at; the other half is left to the page cache,
+ * which is charged to the same limit. Mapping costs address space and page tables, 2 MiB for each
+ * resident GiB, so much more may be mapped than is resident. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/budget.h"
+
+#include <inttypes.h>
+
+#include "base/log.h"
+
+enum {
+    RESIDENT_DIVISOR = 2,
+    RESIDENT_MIN_BYTES = 64 << 20,
+    MAPPED_FACTOR = 16,
+    MAPPED_MIN_FILES = 4, /* the one written to, the next, and two that are read */
+    POPULATED_DIVISOR = 8,
+    POPULATED_MIN_BYTES = 4 << 20,
+    POPULATED_MAX_BYTES = 64 << 20, /* 100 ms at the highest rate measured */
+    PAGE_BYTES = 4096,
+};
+
+static uint64_t within(uint64_t value, uint64_t least, uint64_t most)
+{
+    return value < least ? least : value > most ? most : value;
+}
+
+struct budget budget_choose(const struct config *cfg, uint64_t limit_bytes)
+{
+    struct budget b = {.resident_bytes = cfg->resident_budget_bytes,
+                       .mapped_bytes = cfg->mapped_budget_bytes,
+                       .populated_bytes = cfg->populate_window_bytes};
+    if (b.resident_bytes == 0)
+        b.resident_bytes = within(limit_bytes / RESIDENT_DIVISOR, RESIDENT_MIN_BYTES, INT64_MAX);
+    if (b.mapped_bytes == 0)
+        b.mapped_bytes = within(b.resident_bytes, 0, INT64_MAX / MAPPED_FACTOR) * MAPPED_FACTOR;
+    if (cfg->mapped_budget_bytes == 0)
+        b.mapped_bytes = within(b.mapped_bytes, MAPPED_MIN_FILES * cfg->log_file_bytes, INT64_MAX);
+    if (b.populated_bytes == 0)
+        b.populated_bytes =
+            within(b.resident_bytes / POPULATED_DIVISOR, POPULATED_MIN_BYTES, POPULATED_MAX_BYTES);
+    b.populated_bytes -= b.populated_bytes % PAGE_BYTES;
+    return b;
+}
+
+int budget_find(struct budget *ret, const struct config *cfg, struct io *io, struct err *e)
+{
+    const char *source = "as option 'residentMemoryBudget' says";
+    struct memory_limit limit = {0};
+    if (cfg->resident_budget_bytes == 0) {
+        int rc = memory_limit_read(&limit, io, "", e);
+        if (rc)
+            return err_wrap(e, "choose memory budgets, say residentMemoryBudget");
+        source = memory_source_text(limit.source);
+    }
+    *ret = budget_choose(cfg, limit.bytes);
+    log_info("memory budgets: resident %" PRIu64 " MiB (%s%s), mapped %" PRIu64
+             " MiB, populated %" PRIu64 " MiB, locked none",
+             ret->resident_bytes >> 20, limit.bytes ? "half of " : "", source,
+             ret->mapped_bytes >> 20, ret->populated_bytes >> 20);
+    return 0;
+}
