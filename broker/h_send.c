@@ -338,9 +338,12 @@ static void settle(struct send *s)
 static void send_all(struct send *s)
 {
     struct broker *b = s->b;
+    struct store_batch batch;
     s->origin = (struct convert_origin){.peer = rpc_peer(s->call), .now_ms = b->io->now_ms(b->io)};
     s->ticket = (struct store_ticket){.on_settled = on_settled, .arg = s};
+    store_batch_begin(b->store, STORE_PATH_APPEND, &batch);
     append_all(s);
+    store_batch_end(b->store, &batch);
     settle(s);
 }
 

@@ -132,10 +132,13 @@ static bool is_over(const struct receive *r, enum take_end end)
 /* One pass; what it found is whole. It lies in `room`, so that a receive that waits is small. */
 static enum take_end look(struct receive *r, struct taken room[BOUNDS_BATCH_MAX])
 {
+    struct store_batch batch;
     r->take.taken = room;
+    store_batch_begin(r->b->store, STORE_PATH_READ, &batch);
     enum take_end end = take_pass(&r->take);
     size_t n = r->take.n;
     take_check_bodies(&r->take);
+    store_batch_end(r->b->store, &batch);
     return r->take.n < n ? TAKE_AGAIN : end; /* a damaged one leaves room */
 }
 

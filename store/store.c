@@ -203,6 +203,7 @@ static int recover(struct store *s, const struct store_options *opt, struct err 
     const struct recovery_start start = {
         .cp = &cp, .on_progress = opt->on_recovery, .progress_arg = opt->recovery_arg};
     uint64_t began_ns = s->io->mono_ns(s->io);
+    struct store_fault_mark began = page_faults_now();
     int rc = checkpoint_read(s->root, s->io, &cp, e);
     if (rc == 0)
         rc = raise_abort(s, e);
@@ -222,6 +223,7 @@ static int recover(struct store *s, const struct store_options *opt, struct err 
         return rc;
     flusher_begin(&s->flusher, rec.synced, &cp);
     s->report.elapsed_ms = (s->io->mono_ns(s->io) - began_ns) / 1000000;
+    page_faults_add(&s->faults[STORE_PATH_RECOVERY], &began);
     return 0;
 }
 
@@ -388,7 +390,10 @@ int store_append(struct store *s, const struct store_message *m, struct store_ap
 
 void store_dispatch(struct store *s)
 {
+    struct store_batch b;
+    store_batch_begin(s, STORE_PATH_DISPATCH, &b);
     dispatcher_try(&s->dispatcher);
+    store_batch_end(s, &b);
 }
 
 /* Refuses appends to the queues of `l`; returns the log's end then. */

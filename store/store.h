@@ -355,6 +355,49 @@ struct store_stats {
 
 void store_stats(struct store *s, struct store_stats *ret);
 
+/* What a page fault is met for. */
+enum store_path {
+    STORE_PATH_APPEND,
+    STORE_PATH_READ,
+    STORE_PATH_DISPATCH,
+    STORE_PATH_INDEX,
+    STORE_PATH_POPULATE, /* pages and files made ready ahead of the writer */
+    STORE_PATH_FLUSH,
+    STORE_PATH_RECLAIM,
+    STORE_PATH_RECOVERY, /* opening the store */
+    STORE_N_PATHS,
+};
+
+const char *store_path_name(enum store_path path);
+
+struct store_path_faults {
+    uint64_t minor, major; /* since the store was opened */
+    /* batches on threads that are not the store's, and those of them that were looked at, from
+     * which the others are extrapolated; equal: the numbers are the kernel's own */
+    uint64_t n_batches, n_sampled;
+};
+
+/* Page faults by path. ERR_UNSUPPORTED when /proc does not tell. */
+int store_faults(struct store *s, struct store_path_faults ret[STORE_N_PATHS],
+                 struct err *e) MUST_CHECK;
+
+/* Page faults of one thread. */
+struct store_fault_mark {
+    uint64_t minor, major;
+};
+
+/* Appends or reads done together on one thread. */
+struct store_batch {
+    enum store_path path;
+    bool is_sampled;
+    struct store_fault_mark mark;
+};
+
+/* Around a batch: its page faults count for `path`. Costs a look at the clock, and for one batch in
+ * 10 ms two system calls. Batches of one path do not nest. Thread: any, the same for both. */
+void store_batch_begin(struct store *s, enum store_path path, struct store_batch *ret);
+void store_batch_end(struct store *s, const struct store_batch *b);
+
 /* One file on disk and what it costs in memory. */
 struct store_file_info {
     char path[512];          /* relative to the store root */

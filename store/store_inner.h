@@ -1,4 +1,4 @@
-/* What an open store is made of; seen by store.c and scan.c only. */
+/* What an open store is made of; seen by store.c, scan.c and page_faults.c only. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef STORE_STORE_INNER_H
 #define STORE_STORE_INNER_H
@@ -9,6 +9,7 @@
 #include "store/flush.h"
 #include "store/group_commit.h"
 #include "store/indexer.h"
+#include "store/page_faults.h"
 #include "store/reclaimer.h"
 #include "store/store.h"
 
@@ -27,6 +28,7 @@ struct store {
     struct group_commit commit;         /* sync flush only */
     bool has_reclaimer, has_dispatcher; /* these were initialised */
     _Atomic uint64_t n_damaged;         /* relaxed: a count */
+    struct page_faults faults[STORE_N_PATHS];
 };
 
 #endif

@@ -53,6 +53,7 @@ static void *run(void *arg)
 {
     struct worker *w = arg;
     int delay_ms;
+    atomic_store_explicit(&w->tid, gettid(), memory_order_release); /* pairs with page_faults.c */
     if (w->niceness > 0) /* of this thread alone; refused, it only takes its full share */
         (void)setpriority(PRIO_PROCESS, (id_t)gettid(), w->niceness);
     do {

@@ -32,6 +32,8 @@ struct worker {
     bool stopping;
     pthread_t thread;
     bool started; /* owner only */
+    /* atomic: stored by the thread as it begins (release), loaded by any (acquire); 0 before */
+    _Atomic int tid;
     /* atomic, seq_cst on both sides: a waker stores `woken` and then loads `asleep`, the thread
      * stores `asleep` and then loads `woken`; with less, both could miss the other */
     _Atomic bool woken;
