@@ -52,4 +52,7 @@ int bench_peers(int argc, char **argv);
 int bench_rpc(int argc, char **argv);
 int bench_store(int argc, char **argv);
 
+/* Of `sluice mem`. */
+int mem_show(int argc, char **argv);
+
 #endif

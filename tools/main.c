@@ -11,7 +11,7 @@ const struct command sluice_commands[] = {
     {"doctor", "Tell what of this machine matters to a store, and why", cmd_doctor},
     {"dump", "Show what is in the files of a store", cmd_dump},
     {"group", "Make, list, show and delete consumer groups", cmd_group},
-    {"mem", "Tell what a broker or a store costs in memory", cmd_mem},
+    {"mem", "Study what a broker or a store costs in memory", cmd_mem},
     {"message", "Find messages by key or id", cmd_message},
     {"pub", "Publish messages", cmd_pub},
     {"salvage", "Write the good messages of a damaged store into a new one", cmd_salvage},
