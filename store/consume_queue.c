@@ -68,17 +68,12 @@ void consume_queue_unref(struct consume_queue *q)
     free(q);
 }
 
-static uint64_t load_end(const struct consume_queue *q)
-{
-    return atomic_load_explicit(&q->end_off, memory_order_acquire);
-}
-
 /* ---- reading ---- */
 
 int consume_queue_view(struct consume_queue *q, uint64_t queue_off, struct queue_view *ret,
                        struct err *e)
 {
-    uint64_t end = load_end(q);
+    uint64_t end = consume_queue_end(q);
     if (queue_off >= end) {
         *ret = (struct queue_view){0};
         return 0;
@@ -101,7 +96,7 @@ struct store_queue_entry consume_queue_at(const struct queue_view *v, uint64_t i
 {
     struct store_queue_entry entry;
     if (!store_queue_entry_decode(v->entries + i * STORE_QUEUE_ENTRY_BYTES, &entry))
-        entry = (struct store_queue_entry){.size = FORMAT_PRE_BLANK_SIZE};
+        entry = (struct store_queue_entry){.size = FORMAT_PRE_BLANK_SIZE, .log_off = UINT64_MAX};
     return entry;
 }
 
@@ -136,154 +131,12 @@ int consume_queue_read(struct consume_queue *q, uint64_t queue_off,
     return 0;
 }
 
-/* ---- loading and cutting ---- */
-
-/* Whether the file's entry at byte `at` of the queue is there and points below `below_log_off`. */
-static int entry_holds(struct consume_queue *q, uint64_t at, uint64_t below_log_off,
-                       bool *ret_holds, struct err *e)
-{
-    struct mapped_file *f;
-    int rc = mapped_files_pin(&q->files, at, &f, e);
-    if (rc < 0)
-        return rc;
-    struct store_queue_entry entry;
-    *ret_holds = store_queue_entry_decode(f->base + (at - f->start), &entry) &&
-                 entry.log_off < below_log_off;
-    mapped_file_unpin(f);
-    return 0;
-}
-
-/* The end of the believed entries in [lo, hi): they come first, so leaps and halving find it. */
-static int find_end(struct consume_queue *q, uint64_t lo, uint64_t hi, uint64_t below_log_off,
-                    uint64_t *ret_end, struct err *e)
-{
-    uint64_t step =
-        1; /* doubled while they hold: a short queue is found without touching the rest */
-    while (lo < hi) {
-        uint64_t mid = hi - lo > 2 * step ? lo + step : lo + (hi - lo) / 2;
-        step *= 2;
-        bool holds;
-        int rc = entry_holds(q, mid * STORE_QUEUE_ENTRY_BYTES, below_log_off, &holds, e);
-        if (rc < 0)
-            return rc;
-        if (holds)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    *ret_end = lo;
-    return 0;
-}
-
-/* Moves `*first` over the entries of a first file that stand for numbers before the queue began. */
-static int pass_pre_blanks(struct consume_queue *q, uint64_t *first, uint64_t end, struct err *e)
-{
-    for (; *first < end; ++*first) {
-        struct store_queue_entry entry;
-        size_t n;
-        int rc = consume_queue_read(q, *first, &entry, 1, &n, e);
-        if (rc < 0)
-            return rc;
-        if (consume_queue_is_real(&entry))
-            return 0;
-    }
-    return 0;
-}
-
-static bool is_zero(const uint8_t *p, uint64_t len)
-{
-    return len == 0 || (p[0] == 0 && memcmp(p, p + 1, len - 1) == 0);
-}
-
-/* Zeroes `f` from byte `from` on. Holes are passed over: looking at them would cache them. */
-static int clear_file(struct mapped_file *f, int fd, uint64_t from, struct err *e)
-{
-    struct io *io = f->io;
-    while (from < f->bytes) {
-        int rc = io->next_data(io, fd, from, &from);
-        if (rc == -ENXIO)
-            break;
-        if (rc < 0)
-            return err_sys(e, -rc, "look for data in '%s'", f->path);
-        if (from >= f->bytes)
-            break;
-        uint64_t page_end = from - from % MAPPED_PAGE_BYTES + MAPPED_PAGE_BYTES;
-        uint64_t upto = page_end < f->bytes ? page_end : f->bytes;
-        if (!is_zero(f->base + from, upto - from)) {
-            rc = mapped_file_allocate(f, f->bytes, e); /* I4 */
-            if (rc < 0)
-                return rc;
-            memset(f->base + from, 0, upto - from);
-        }
-        from = upto;
-    }
-    return 0;
-}
-
-/* Zeroes what lies behind `end` in its file and drops the files behind that. */
-static int clear_behind(struct consume_queue *q, uint64_t end, struct err *e)
-{
-    uint64_t at = end * STORE_QUEUE_ENTRY_BYTES, start, files_end;
-    mapped_file_unpin(q->tail);
-    q->tail = NULL;
-    mapped_files_bounds(&q->files, &start, &files_end);
-    if (at >= files_end)
-        return 0;
-    struct mapped_file *f;
-    int rc = mapped_files_pin(&q->files, at, &f, e);
-    if (rc < 0)
-        return rc;
-    uint64_t keep_to = f->start + f->bytes;
-    int fd = f->io->open(f->io, f->path, O_RDONLY, 0);
-    if (fd < 0) {
-        rc = err_sys(e, -fd, "open '%s'", f->path);
-    } else {
-        rc = clear_file(f, fd, at - f->start, e);
-        (void)f->io->close(f->io, fd); /* read only: nothing to lose */
-    }
-    mapped_file_unpin(f);
-    if (rc < 0)
-        return rc;
-    return mapped_files_drop_from(&q->files, keep_to, e);
-}
-
-static void set_bounds(struct consume_queue *q, uint64_t min_off, uint64_t end_off)
+void consume_queue_set_bounds(struct consume_queue *q, uint64_t min_off, uint64_t end_off)
 {
     atomic_store_explicit(&q->min_off, min_off, memory_order_release);
     atomic_store_explicit(&q->end_off, end_off, memory_order_release);
     if (q->flushed_off > end_off)
         q->flushed_off = end_off;
-}
-
-int consume_queue_load(struct consume_queue *q, uint64_t below_log_off, struct err *e)
-{
-    int rc = mapped_files_load(&q->files, e);
-    if (rc < 0)
-        return rc;
-    uint64_t start, files_end, end;
-    mapped_files_bounds(&q->files, &start, &files_end);
-    uint64_t first = start / STORE_QUEUE_ENTRY_BYTES;
-    rc = find_end(q, first, files_end / STORE_QUEUE_ENTRY_BYTES, below_log_off, &end, e);
-    if (rc < 0)
-        return rc;
-    q->flushed_off = end;
-    set_bounds(q, first, end);
-    rc = clear_behind(q, end, e);
-    if (rc == 0)
-        rc = pass_pre_blanks(q, &first, end, e);
-    if (rc == 0)
-        set_bounds(q, first, end);
-    return rc;
-}
-
-int consume_queue_cut(struct consume_queue *q, uint64_t log_off, struct err *e)
-{
-    uint64_t min_off = atomic_load_explicit(&q->min_off, memory_order_acquire), end;
-    int rc = find_end(q, min_off, load_end(q), log_off, &end, e);
-    if (rc < 0 || end == load_end(q))
-        return rc;
-    set_bounds(q, min_off, end);
-    return clear_behind(q, end, e);
 }
 
 /* ---- writing ---- */
@@ -339,7 +192,7 @@ static int write_entry(struct consume_queue *q, uint64_t queue_off,
 
 bool consume_queue_is_warm(const struct consume_queue *q, uint64_t queue_off)
 {
-    if (queue_off != load_end(q) || !q->tail)
+    if (queue_off != consume_queue_end(q) || !q->tail)
         return false;
     uint64_t at = queue_off * STORE_QUEUE_ENTRY_BYTES;
     uint64_t warm_upto = atomic_load_explicit(&q->warm_upto, memory_order_relaxed); /* see there */
@@ -357,7 +210,7 @@ static int begin(struct consume_queue *q, uint64_t queue_off, struct err *e)
         if (rc < 0)
             return rc;
     }
-    set_bounds(q, queue_off, queue_off);
+    consume_queue_set_bounds(q, queue_off, queue_off);
     return 0;
 }
 
@@ -365,25 +218,9 @@ static int start_again(struct consume_queue *q, struct err *e)
 {
     mapped_file_unpin(q->tail);
     q->tail = NULL;
-    set_bounds(q, 0, 0);
+    q->last = (struct store_queue_entry){0};
+    consume_queue_set_bounds(q, 0, 0);
     return mapped_files_drop_from(&q->files, 0, e);
-}
-
-/* Whether a record at `log_off` with a number the queue has already is of a later life of the
- * topic: in the log, numbers of one life only rise. */
-static int is_later_life(struct consume_queue *q, uint64_t log_off, bool *ret_is, struct err *e)
-{
-    struct store_queue_entry last = {0};
-    for (uint64_t at = load_end(q); at > atomic_load_explicit(&q->min_off, memory_order_acquire);) {
-        size_t n;
-        int rc = consume_queue_read(q, --at, &last, 1, &n, e);
-        if (rc < 0)
-            return rc;
-        if (consume_queue_is_real(&last))
-            break;
-    }
-    *ret_is = consume_queue_is_real(&last) && log_off > last.log_off;
-    return 0;
 }
 
 static bool has_files(struct consume_queue *q)
@@ -393,22 +230,57 @@ static bool has_files(struct consume_queue *q)
     return end != 0;
 }
 
+/* A number that the queue has: whether the entry is this one. */
+static int look_again(struct consume_queue *q, uint64_t queue_off,
+                      const struct store_queue_entry *entry, enum queue_put *ret, struct err *e)
+{
+    struct store_queue_entry old;
+    size_t n = 0;
+    *ret = QUEUE_PUT_ALREADY;
+    if (queue_off < atomic_load_explicit(&q->min_off, memory_order_acquire))
+        return 0;
+    int rc = consume_queue_read(q, queue_off, &old, 1, &n, e);
+    if (rc < 0)
+        return rc;
+    bool is_same =
+        old.log_off == entry->log_off && old.size == entry->size && old.tag_code == entry->tag_code;
+    *ret = is_same ? QUEUE_PUT_ALREADY : QUEUE_PUT_TAKEN;
+    return 0;
+}
+
+/* The youngest record that an entry was written for. */
+static void note_last(struct consume_queue *q, const struct store_queue_entry *entry)
+{
+    if (q->last.size == 0 || entry->log_off > q->last.log_off)
+        q->last = *entry;
+}
+
+int consume_queue_mend(struct consume_queue *q, uint64_t queue_off,
+                       const struct store_queue_entry *entry, struct err *e)
+{
+    assert(queue_off < consume_queue_end(q));
+    int rc = write_entry(q, queue_off, entry, e);
+    if (rc < 0)
+        return err_wrap(e, "queue record %" PRIu64 " of '%s' again", entry->log_off,
+                        q->files.folder);
+    note_last(q, entry);
+    if (q->flushed_off > queue_off)
+        q->flushed_off = queue_off;
+    return 0;
+}
+
 int consume_queue_put(struct consume_queue *q, uint64_t queue_off,
                       const struct store_queue_entry *entry, enum queue_put *ret, struct err *e)
 {
     int rc = 0;
     if (queue_off >= INT64_MAX / STORE_QUEUE_ENTRY_BYTES)
         return err_set(e, ERR_CORRUPT, "queue a record as number %" PRIu64, queue_off);
-    if (queue_off < load_end(q)) {
-        bool is_later = false;
-        rc = is_later_life(q, entry->log_off, &is_later, e);
-        if (rc < 0 || !is_later) {
-            *ret = QUEUE_PUT_ALREADY;
-            return rc;
-        }
-        rc = start_again(q, e);
+    if (queue_off < consume_queue_end(q)) {
+        if (queue_off > 0 || q->last.size == 0 || entry->log_off <= q->last.log_off)
+            return look_again(q, queue_off, entry, ret, e);
+        rc = start_again(q, e); /* in the log, numbers of one life only rise */
     }
-    if (rc == 0 && queue_off != load_end(q)) {
+    if (rc == 0 && queue_off != consume_queue_end(q)) {
         if (has_files(q)) {
             *ret = QUEUE_PUT_AHEAD;
             return 0;
@@ -419,7 +291,8 @@ int consume_queue_put(struct consume_queue *q, uint64_t queue_off,
         rc = write_entry(q, queue_off, entry, e);
     if (rc < 0)
         return err_wrap(e, "queue record %" PRIu64 " of '%s'", entry->log_off, q->files.folder);
-    /* pairs with the acquire in load_end of any reader (I2) */
+    note_last(q, entry);
+    /* pairs with the acquire in consume_queue_end of any reader (I2) */
     atomic_store_explicit(&q->end_off, queue_off + 1, memory_order_release);
     *ret = QUEUE_PUT_NEW;
     return 0;
@@ -428,7 +301,7 @@ int consume_queue_put(struct consume_queue *q, uint64_t queue_off,
 int consume_queue_fill(struct consume_queue *q, uint64_t queue_off, struct err *e)
 {
     static const struct store_queue_entry lost = {.size = FORMAT_PRE_BLANK_SIZE};
-    uint64_t end = load_end(q);
+    uint64_t end = consume_queue_end(q);
     if (queue_off < end || queue_off - end > FILL_MAX)
         return err_set(e, ERR_CORRUPT,
                        "fill '%s' from %" PRIu64 " to %" PRIu64 ": too wide to be lost records",
@@ -446,7 +319,7 @@ int consume_queue_fill(struct consume_queue *q, uint64_t queue_off, struct err *
 
 int consume_queue_flush(struct consume_queue *q, uint64_t *ret_bytes, struct err *e)
 {
-    uint64_t end = load_end(q) * STORE_QUEUE_ENTRY_BYTES;
+    uint64_t end = consume_queue_end(q) * STORE_QUEUE_ENTRY_BYTES;
     uint64_t at = q->flushed_off * STORE_QUEUE_ENTRY_BYTES;
     *ret_bytes = at < end ? end - at : 0;
     atomic_store_explicit(&q->warm_upto, 0, memory_order_relaxed); /* the sync protects its pages */

@@ -24,7 +24,8 @@ struct consume_queue {
     struct mapped_files files; /* positions are bytes: 20 * queue_off */
     struct queue_seq seq;
     /* dispatcher only (recovery before it starts) */
-    struct mapped_file *tail; /* the file written to, pinned; may be NULL */
+    struct mapped_file *tail;      /* the file written to, pinned; may be NULL */
+    struct store_queue_entry last; /* the last that points at a record; size 0: there is none */
     /* atomic, relaxed: moved on by the dispatcher, to 0 by the flusher, whose sync protects pages
      * again. A stale value costs a page fault. Bytes below it were written to since. */
     _Atomic uint64_t warm_upto;
@@ -49,6 +50,15 @@ int consume_queue_new(struct consume_queue **ret_q, struct span topic, int32_t q
 void consume_queue_ref(struct consume_queue *q);
 void consume_queue_unref(struct consume_queue *q); /* NULL is fine */
 
+/* One past the last entry. Thread: any. */
+static inline uint64_t consume_queue_end(const struct consume_queue *q)
+{
+    return atomic_load_explicit(&q->end_off, memory_order_acquire);
+}
+
+/* Moves the queue's bounds, but for its files. Thread: dispatcher or recovery. */
+void consume_queue_set_bounds(struct consume_queue *q, uint64_t min_off, uint64_t end_off);
+
 /* Lists the files and finds the first entry and the end: entries at `below_log_off` and behind are
  * not believed and will be written again. */
 int consume_queue_load(struct consume_queue *q, uint64_t below_log_off, struct err *e) MUST_CHECK;
@@ -60,15 +70,20 @@ enum queue_put {
     QUEUE_PUT_NEW,     /* written */
     QUEUE_PUT_ALREADY, /* it was there: nothing written */
     QUEUE_PUT_AHEAD,   /* the entries before it are missing: nothing written */
+    QUEUE_PUT_TAKEN,   /* the number has another entry: nothing written */
 };
 
 /* Writes the entry of `queue_off`; doing it twice is fine. An entry behind a hole yields AHEAD; the
- * first entry of an empty queue may have any number. When `queue_off` is in the queue but the
- * record lies behind all it points to, the topic was deleted and made anew: the queue starts again.
+ * first entry of an empty queue may have any number. When number 0 is in the queue but the record
+ * lies behind all it points to, the topic was deleted and made anew: the queue starts again.
  * ERR_NOSPACE and other errors leave the queue as it was. Thread: dispatcher or recovery. */
 int consume_queue_put(struct consume_queue *q, uint64_t queue_off,
                       const struct store_queue_entry *entry, enum queue_put *ret,
                       struct err *e) MUST_CHECK;
+
+/* Writes the entry over another one, which was wrong. Thread: recovery. */
+int consume_queue_mend(struct consume_queue *q, uint64_t queue_off,
+                       const struct store_queue_entry *entry, struct err *e) MUST_CHECK;
 
 /* Whether consume_queue_put of `queue_off` would go on at the end, in a page that is there: it then
  * waits for nothing. Thread: dispatcher. */
@@ -99,7 +114,12 @@ struct queue_view {
 int consume_queue_view(struct consume_queue *q, uint64_t queue_off, struct queue_view *ret,
                        struct err *e) MUST_CHECK;
 
-/* The i-th entry; one that cannot be is not real. */
+static inline bool consume_queue_is_damaged(const struct store_queue_entry *entry)
+{
+    return entry->log_off == UINT64_MAX; /* see consume_queue_at */
+}
+
+/* The i-th entry; one that cannot be is damaged and not real. */
 struct store_queue_entry consume_queue_at(const struct queue_view *v, uint64_t i);
 
 /* Has what follows the entries [from, to) read from disk when they enter a new part of the file:

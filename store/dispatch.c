@@ -84,9 +84,13 @@ int dispatch_record(struct consume_queues *queues, const struct store_record *re
         return rc;
     if (put == QUEUE_PUT_NEW)
         consume_queues_note_dirty(queues, *q);
-    *ret = put == QUEUE_PUT_NEW       ? DISPATCH_NEW
-           : put == QUEUE_PUT_ALREADY ? DISPATCH_ALREADY
-                                      : DISPATCH_AHEAD;
+    static const enum dispatch_one told[] = {
+        [QUEUE_PUT_NEW] = DISPATCH_NEW,
+        [QUEUE_PUT_ALREADY] = DISPATCH_ALREADY,
+        [QUEUE_PUT_AHEAD] = DISPATCH_AHEAD,
+        [QUEUE_PUT_TAKEN] = DISPATCH_TAKEN,
+    };
+    *ret = told[put];
     return 0;
 }
 

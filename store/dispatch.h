@@ -64,6 +64,7 @@ enum dispatch_one {
     DISPATCH_ALREADY, /* it was there */
     DISPATCH_NONE,    /* such a record has no entry */
     DISPATCH_AHEAD,   /* entries before it are missing: nothing was written */
+    DISPATCH_TAKEN,   /* its number has another entry: nothing was written */
 };
 
 /* Writes the queue entry of one record; shared with recovery. `q` is the queue or NULL for "find

@@ -1,9 +1,9 @@
 /* Walks the log at the start.
  *
- * Where the walk begins: after a clean stop at the start of the file of the last queued record,
- * since everything was synced, or at the first record when the checkpoint counted other queues
- * then; after a crash at the checkpoint, below which log and queues are on disk (I1). When the
- * queues turn out to lack entries that no damage explains, it begins again at the first record:
+ * Where the walk begins: after a clean stop at the last queued record, since everything was synced,
+ * or at the start of its file when it is damaged or the checkpoint counted no queues, or at the
+ * first record when it counted others; after a crash at the checkpoint, below which log and queues
+ * are on disk (I1). When the queues turn out to lack entries, it begins again at the first record:
  * queues are derived (I6). Records of a topic that was deleted since go into no queue. A place
  * where no whole record is: everything behind it in the file is searched for the next one (a record
  * names its own position, so stale or random bytes do not pass), then the next file is looked at.
@@ -21,6 +21,7 @@
 
 #include "store/dispatch.h"
 #include "store/format.h"
+#include "store/queue_mend.h"
 #include "store/record.h"
 
 enum {
@@ -123,7 +124,7 @@ static uint64_t find_used_end(const struct mapped_file *f, uint64_t in_file)
 /* Whether the queue should have entries before this one and has not. */
 static bool lacks_entries(struct walk *w, const struct store_record *rec)
 {
-    if (w->begin == w->first || w->report->n_damaged > 0 || !record_is_queued(rec))
+    if (w->begin == w->first || !record_is_queued(rec))
         return false;
     struct consume_queue *q = consume_queues_get(w->queues, rec->topic, rec->queue_id);
     uint64_t end = q ? atomic_load_explicit(&q->end_off, memory_order_acquire) : 0;
@@ -149,7 +150,16 @@ static int queue_record(struct walk *w, const struct store_record *rec, enum dis
         if (rc == 0)
             rc = dispatch_record(w->queues, rec, &w->q, ret, e);
     }
-    return rc;
+    if (rc < 0 || *ret != DISPATCH_TAKEN)
+        return rc;
+    bool is_mended;
+    rc = queue_mend_taken(w->log, w->q, rec, &is_mended, e);
+    if (rc < 0)
+        return rc;
+    if (is_mended)
+        consume_queues_note_dirty(w->queues, w->q);
+    *ret = is_mended ? DISPATCH_NEW : DISPATCH_ALREADY;
+    return 0;
 }
 
 static int take_record(struct walk *w, const struct store_record *rec, struct err *e)
@@ -362,27 +372,22 @@ static uint64_t begin_after_crash(const struct walk *w, const struct store_check
     return known < w->end && is_believable(w->log, known) ? known : file_start(w, known);
 }
 
-/* One past the last record that any queue points at. */
-static int queued_end(struct consume_queues *queues, uint64_t *ret_end, struct err *e)
+/* The entry of the last record that any queue points at; size 0: none does. */
+static int find_last_queued(struct consume_queues *queues, struct store_queue_entry *ret,
+                            struct err *e)
 {
     struct queue_list l;
     int rc = consume_queues_list(queues, (struct span){0}, &l, e);
     if (rc < 0)
         return rc;
-    uint64_t max = 0;
-    for (size_t i = 0; rc == 0 && i < l.n; i++) {
-        struct store_queue_entry last;
-        size_t n = 0;
-        uint64_t end = atomic_load_explicit(&l.queues[i]->end_off, memory_order_acquire);
-        if (end > 0)
-            rc = consume_queue_read(l.queues[i], end - 1, &last, 1, &n, e);
-        if (rc == 0 && n == 1 && consume_queue_is_real(&last) && last.log_off + last.size > max)
-            max = last.log_off + last.size;
+    *ret = (struct store_queue_entry){0};
+    for (size_t i = 0; i < l.n; i++) {
+        const struct store_queue_entry *last = &l.queues[i]->last;
+        if (last->size > 0 && last->log_off >= ret->log_off)
+            *ret = *last;
     }
     queue_list_fini(&l);
-    if (rc == 0)
-        *ret_end = max;
-    return rc;
+    return 0;
 }
 
 /* Whether the queues are those of the last clean stop, as far as was said of them then. */
@@ -393,6 +398,18 @@ static bool has_all_queues(struct consume_queues *queues, const struct store_che
     return cp->n_queues == 0 || (n_queues == cp->n_queues && n_entries == cp->n_entries);
 }
 
+/* Where to begin after a clean stop: at the last record that is in a queue, when the queues are
+ * known to be all there; at the start of its file when nobody said so or it is damaged. */
+static uint64_t begin_after_stop(const struct walk *w, const struct store_checkpoint *cp,
+                                 const struct store_queue_entry *last)
+{
+    if (last->size == 0 || !has_all_queues(w->queues, cp))
+        return w->first;
+    if (cp->n_queues > 0 && queue_mend_is_whole(w->log, last))
+        return last->log_off;
+    return file_start(w, w->trusted_end - 1);
+}
+
 static int load_queues(struct walk *w, const struct store_checkpoint *cp, uint64_t *ret_begin,
                        struct err *e)
 {
@@ -401,13 +418,14 @@ static int load_queues(struct walk *w, const struct store_checkpoint *cp, uint64
         w->trusted_end = UINT64_MAX;
         return consume_queues_load(w->queues, *ret_begin, e);
     }
+    struct store_queue_entry last = {0};
     int rc = consume_queues_load(w->queues, UINT64_MAX, e);
     if (rc == 0)
-        rc = queued_end(w->queues, &w->trusted_end, e);
+        rc = find_last_queued(w->queues, &last, e);
     if (rc < 0)
         return rc;
-    bool is_whole_set = has_all_queues(w->queues, cp) && w->trusted_end > 0;
-    *ret_begin = is_whole_set ? file_start(w, w->trusted_end - 1) : w->first;
+    w->trusted_end = last.log_off + last.size;
+    *ret_begin = begin_after_stop(w, cp, &last);
     return 0;
 }
 

@@ -9,6 +9,7 @@
 
 #include "store/fetch.h"
 #include "store/format.h"
+#include "store/queue_mend.h"
 #include "store/store_inner.h"
 #include "store/tag_scan.h"
 
@@ -33,12 +34,16 @@ static int read_slice(struct store *s, const struct store_queue_entry *entry,
     return rc;
 }
 
-/* Whether the record is the queue's: an entry may be damaged too. */
-static bool belongs(const struct consume_queue *q, const struct store_record *rec,
-                    uint64_t queue_off)
+/* The record of an entry that points at none of its queue; counted, though it may be found. */
+static bool refind(struct store *s, struct consume_queue *q, uint64_t queue_off,
+                   struct store_slice *ret)
 {
-    return rec->queue_id == q->queue_id && rec->queue_off == queue_off &&
-           span_equal(rec->topic, q->topic);
+    struct mapped_file *f;
+    count_damaged(s);
+    if (!queue_mend_find(&s->log, q, queue_off, &ret->rec, &f))
+        return false;
+    ret->pin = &f->pin;
+    return true;
 }
 
 /* ---- scan ---- */
@@ -76,27 +81,33 @@ static int read_hit(struct progress *p, const struct store_queue_entry *entry,
     return 0;
 }
 
+/* The record of an entry, or of its number when the entry is damaged; false: it is lost. */
+static bool find_hit(struct progress *p, const struct store_queue_entry *entry,
+                     struct store_slice *ret)
+{
+    struct err e;
+    if (consume_queue_is_real(entry) && read_hit(p, entry, ret, &e) == 0) {
+        if (queue_mend_is_of(p->q, &ret->rec, p->done.next_queue_off))
+            return true;
+        store_unpin(ret->pin);
+    }
+    return refind(p->s, p->q, p->done.next_queue_off, ret);
+}
+
 /* Looks at an entry whose code may match; false when the scan is to end before it. */
-static bool look_at(struct progress *p, const struct store_queue_entry *entry, struct err *e)
+static bool look_at(struct progress *p, const struct store_queue_entry *entry)
 {
     const struct store_match *match = &p->scan->match;
-    if (!consume_queue_is_real(entry)) {
+    if (!consume_queue_is_real(entry) && !consume_queue_is_damaged(entry)) {
         p->done.n_passed++;
         return true;
     }
-    if (p->done.n > 0 && p->n_bytes + entry->size > p->scan->max_bytes)
+    if (consume_queue_is_real(entry) && p->done.n > 0 &&
+        p->n_bytes + entry->size > p->scan->max_bytes)
         return false;
     struct store_slice *slice = &p->slices[p->done.n];
-    int rc = read_hit(p, entry, slice, e);
-    if (rc < 0) {
+    if (!find_hit(p, entry, slice)) {
         p->done.n_damaged++;
-        count_damaged(p->s);
-        return true;
-    }
-    if (!belongs(p->q, &slice->rec, p->done.next_queue_off)) {
-        store_unpin(slice->pin);
-        p->done.n_damaged++;
-        count_damaged(p->s);
         return true;
     }
     if (match->record && !match->record(match->arg, &slice->rec)) {
@@ -104,7 +115,7 @@ static bool look_at(struct progress *p, const struct store_queue_entry *entry, s
         p->done.n_passed++;
         return true;
     }
-    p->n_bytes += entry->size;
+    p->n_bytes += slice->rec.size;
     p->done.n++;
     return true;
 }
@@ -170,8 +181,7 @@ static void pass_over(struct progress *p, uint64_t n)
 
 /* Goes on over entries [from, to) of the view. True when the scan has ended, its reason in
  * p->done.end. */
-static bool look_at_step(struct progress *p, const struct queue_view *v, uint64_t from, uint64_t to,
-                         struct err *e)
+static bool look_at_step(struct progress *p, const struct queue_view *v, uint64_t from, uint64_t to)
 {
     while (from < to) {
         struct hits hits;
@@ -182,7 +192,7 @@ static bool look_at_step(struct progress *p, const struct queue_view *v, uint64_
         fetch_hits(&p->s->log, hits.entries, hits.n, hits.upto - from);
         for (size_t i = 0; i < hits.n; i++) {
             pass_over(p, hits.at[i] - from);
-            if (!look_at(p, &hits.entries[i], e))
+            if (!look_at(p, &hits.entries[i]))
                 return true;
             advance(p, 1);
             from = hits.at[i] + 1;
@@ -193,7 +203,7 @@ static bool look_at_step(struct progress *p, const struct queue_view *v, uint64_
     return false;
 }
 
-static bool look_at_view(struct progress *p, const struct queue_view *v, struct err *e)
+static bool look_at_view(struct progress *p, const struct queue_view *v)
 {
     for (uint64_t i = 0; i < v->n;) {
         uint64_t left = p->scan->max_entries - p->n_entries;
@@ -202,7 +212,7 @@ static bool look_at_view(struct progress *p, const struct queue_view *v, struct 
         if (left == 0)
             return true;
         n = n < left ? n : left;
-        if (look_at_step(p, v, i, i + n, e))
+        if (look_at_step(p, v, i, i + n))
             return true;
         i += n;
     }
@@ -221,7 +231,7 @@ static int scan_queue(struct progress *p, struct err *e)
             return 0;
         }
         p->n_fetched = 0;
-        bool is_over = look_at_view(p, &v, e);
+        bool is_over = look_at_view(p, &v);
         mapped_file_unpin(v.file);
         if (is_over)
             return 0;
@@ -269,17 +279,21 @@ int store_get(struct store *s, struct span topic, int32_t queue_id, uint64_t que
     int rc = 0;
     if (queue_off >= atomic_load_explicit(&q->min_off, memory_order_acquire))
         rc = consume_queue_read(q, queue_off, &entry, 1, &n, e);
-    if (rc == 0 && (n == 0 || !consume_queue_is_real(&entry)))
+    bool may_be_elsewhere =
+        rc == 0 && n == 1 && (consume_queue_is_real(&entry) || consume_queue_is_damaged(&entry));
+    if (rc == 0 && n == 1 && consume_queue_is_damaged(&entry))
+        rc = err_set(e, ERR_CORRUPT, "get %" PRIu64 ": its entry is damaged", queue_off);
+    else if (rc == 0 && (n == 0 || !consume_queue_is_real(&entry)))
         rc = err_set(e, ERR_NOTFOUND, "get %" PRIu64 ": no such entry", queue_off);
-    if (rc == 0)
+    else if (rc == 0)
         rc = read_slice(s, &entry, &slice, e);
-    if (rc == 0 && !belongs(q, &slice.rec, queue_off)) {
+    if (rc == 0 && !queue_mend_is_of(q, &slice.rec, queue_off)) {
         store_unpin(slice.pin);
         rc = err_set(e, ERR_CORRUPT, "get %" PRIu64 ": the record is of another queue", queue_off);
     }
+    if (rc < 0 && may_be_elsewhere && refind(s, q, queue_off, &slice))
+        rc = 0;
     consume_queue_unref(q);
-    if (rc == ERR_CORRUPT)
-        count_damaged(s);
     if (rc == 0)
         *ret = slice;
     return rc;

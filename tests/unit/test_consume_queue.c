@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -185,6 +187,87 @@ START_TEST(a_number_again_further_on_in_the_log_is_a_new_life)
 }
 END_TEST
 
+START_TEST(a_number_that_another_record_has_is_told)
+{
+    put_many(25);
+    ck_assert_int_eq(put(7, 9000), QUEUE_PUT_TAKEN);
+    ck_assert_uint_eq(read_one(7).log_off, 700);
+    ck_assert_uint_eq(q->end_off, 25);
+}
+END_TEST
+
+START_TEST(a_wrong_entry_is_written_anew_and_synced)
+{
+    const struct store_queue_entry entry = {.log_off = 750, .size = 100};
+    uint64_t bytes;
+    struct err e = {0};
+    put_many(25);
+    ck_assert_int_eq(consume_queue_flush(q, &bytes, &e), 0);
+    ck_assert_int_eq(consume_queue_mend(q, 7, &entry, &e), 0);
+    ck_assert_uint_eq(read_one(7).log_off, 750);
+    ck_assert_uint_eq(q->end_off, 25);
+    ck_assert_int_eq(consume_queue_flush(q, &bytes, &e), 0);
+    ck_assert_uint_ge(bytes, 20);
+    ck_assert_int_eq(put(25, 2500), QUEUE_PUT_NEW); /* it goes on at the end */
+}
+END_TEST
+
+/* Overwrites the `n` entries from `queue_off` on, of one file. */
+static void poke_entries(uint64_t queue_off, size_t n, int byte)
+{
+    uint8_t junk[FILE_BYTES];
+    char name[32];
+    uint64_t at = queue_off * STORE_QUEUE_ENTRY_BYTES;
+    memset(junk, byte, sizeof junk);
+    (void)snprintf(name, sizeof name, "%020llu", (unsigned long long)(at - at % FILE_BYTES));
+    char *path = tmpdir_path(folder, name);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    ck_assert_int_ge(fd, 0);
+    ssize_t len = (ssize_t)(n * STORE_QUEUE_ENTRY_BYTES);
+    ck_assert_int_eq(pwrite(fd, junk, (size_t)len, (off_t)(at % FILE_BYTES)), len);
+    ck_assert_int_eq(close(fd), 0);
+    free(path);
+}
+
+START_TEST(a_damaged_entry_is_no_end)
+{
+    put_many(25);
+    for (uint64_t n = 0; n < 24; n++) { /* each is where some search looks */
+        poke_entries(n, 1, n % 2 ? 0 : 0xff);
+        reload(UINT64_MAX);
+        ck_assert_uint_eq(q->end_off, 25);
+        ck_assert_uint_eq(q->min_off, 0);
+        ck_assert_uint_eq(q->last.log_off, 2400);
+    }
+    struct store_queue_entry entry = read_one(3);
+    ck_assert(consume_queue_is_damaged(&entry));
+    ck_assert(!consume_queue_is_real(&entry));
+}
+END_TEST
+
+START_TEST(a_file_of_damaged_entries_is_no_end)
+{
+    put_many(25);
+    poke_entries(10, PER_FILE, 0);
+    reload(UINT64_MAX);
+    ck_assert_uint_eq(q->end_off, 25);
+    ck_assert_uint_eq(read_one(24).log_off, 2400);
+}
+END_TEST
+
+START_TEST(a_cut_stops_at_no_damaged_entry)
+{
+    struct err e;
+    put_many(25);
+    poke_entries(1, 1, 0);
+    reload(UINT64_MAX);
+    ck_assert_int_eq(consume_queue_cut(q, 2000, &e), 0);
+    ck_assert_uint_eq(q->end_off, 20);
+    ck_assert_int_eq(consume_queue_cut(q, 1901, &e), 0);
+    ck_assert_uint_eq(q->end_off, 20);
+}
+END_TEST
+
 START_TEST(a_load_finds_the_end_in_any_file)
 {
     for (uint64_t n = 1; n <= 2 * PER_FILE + 1; n++) {
@@ -333,6 +416,11 @@ static Suite *make_suite(void)
     tcase_add_test(tc, a_hole_too_wide_to_be_lost_records_is_refused);
     tcase_add_test(tc, a_queue_may_begin_at_any_number);
     tcase_add_test(tc, a_number_again_further_on_in_the_log_is_a_new_life);
+    tcase_add_test(tc, a_number_that_another_record_has_is_told);
+    tcase_add_test(tc, a_wrong_entry_is_written_anew_and_synced);
+    tcase_add_test(tc, a_damaged_entry_is_no_end);
+    tcase_add_test(tc, a_file_of_damaged_entries_is_no_end);
+    tcase_add_test(tc, a_cut_stops_at_no_damaged_entry);
     tcase_add_test(tc, a_load_finds_the_end_in_any_file);
     tcase_add_test(tc, a_load_believes_only_entries_below_the_checkpoint);
     tcase_add_test(tc, a_cut_drops_what_points_behind_the_log);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "store/format.h"
 #include "tests/lib/store_fixture.h"
 #include "tests/lib/suite.h"
 #include "tests/lib/tmpdir.h"
@@ -202,6 +203,64 @@ START_TEST(a_lost_queue_that_the_last_file_does_not_name_is_built_again)
 }
 END_TEST
 
+START_TEST(after_a_clean_stop_only_the_last_record_is_walked)
+{
+    store_fixture_close(&f);
+    struct store_recovery r = reopen();
+    ck_assert_uint_eq(r.n_records, 1);
+    ck_assert_uint_eq(r.scanned_bytes, at[N_RECORDS - 1].size);
+    struct store_appended next = store_fixture_append(&f, "T", 0, "next");
+    ck_assert_uint_eq(next.queue_off, N_RECORDS);
+    ck_assert_uint_ge(next.store_ms, at[N_RECORDS - 1].store_ms);
+    expect_all_but(-1);
+}
+END_TEST
+
+/* Gives a record another number of its queue: no checksum is over that. */
+static void renumber(int record, uint8_t number)
+{
+    char name[64];
+    (void)snprintf(
+        name, sizeof name, "commitlog/%020llu",
+        (unsigned long long)(at[record].log_off - at[record].log_off % FIXTURE_FILE_BYTES));
+    store_fixture_poke(&f, name, at[record].log_off % FIXTURE_FILE_BYTES + FORMAT_AT_QUEUE_OFF + 7,
+                       &number, 1);
+}
+
+START_TEST(a_record_with_a_wrong_number_takes_no_others_place)
+{
+    static const uint8_t numbers[] = {2, 4, 9, 64, 200};
+    store_fixture_kill(&f);
+    for (size_t i = 0; i < sizeof numbers; i++) {
+        forget_checkpoint();
+        remove_queues();
+        renumber(5, numbers[i]);
+        struct store_recovery r = reopen();
+        expect_all_but(5);
+        ck_assert_uint_eq(r.n_damaged, numbers[i] < 5);
+        store_fixture_kill(&f);
+    }
+    (void)reopen();
+}
+END_TEST
+
+START_TEST(a_wrong_entry_is_written_again_when_the_log_is_walked)
+{
+    static const uint8_t junk[20] = {0, 0, 0, 0, 0, 0, 1, 7, 0, 0, 1};
+    (void)store_fixture_append(&f, "U", 0, "other");
+    store_fixture_close(&f);
+    store_fixture_poke(&f, "consumequeue/T/0/00000000000000000000", 20 * 4, junk, sizeof junk);
+    tmpdir_remove(tmpdir_path(f.root, "consumequeue/U")); /* so that all is walked */
+    struct store_recovery r = reopen();
+    struct store_stats st;
+    ck_assert_uint_eq(r.n_requeued, 2);
+    ck_assert_uint_eq(r.n_damaged, 0);
+    expect_all_but(-1);
+    store_stats(f.store, &st);
+    ck_assert_uint_eq(st.n_damaged, 0);
+}
+END_TEST
+
 START_TEST(whole_queues_are_not_walked_for_after_a_clean_stop)
 {
     for (int i = 0; i < N_RECORDS; i++)
@@ -370,6 +429,9 @@ static Suite *make_suite(void)
     tcase_add_test(tc, lost_queues_are_built_again);
     tcase_add_test(tc, one_lost_queue_among_others_is_built_again);
     tcase_add_test(tc, a_lost_queue_that_the_last_file_does_not_name_is_built_again);
+    tcase_add_test(tc, after_a_clean_stop_only_the_last_record_is_walked);
+    tcase_add_test(tc, a_record_with_a_wrong_number_takes_no_others_place);
+    tcase_add_test(tc, a_wrong_entry_is_written_again_when_the_log_is_walked);
     tcase_add_test(tc, whole_queues_are_not_walked_for_after_a_clean_stop);
     tcase_add_test(tc, a_damaged_record_never_hides_those_behind_it);
     tcase_add_test(tc, damage_up_to_the_end_of_a_file_does_not_hide_the_next);

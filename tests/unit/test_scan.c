@@ -104,6 +104,33 @@ START_TEST(a_damaged_record_is_passed_over_and_counted)
 }
 END_TEST
 
+/* Whatever is in the entry: nothing, a place behind the log, another record's place, or no
+ * record's.
+ */
+START_TEST(a_damaged_entry_does_not_hide_its_record)
+{
+    static const uint8_t entries[][20] = {
+        {0}, {0x80}, {0x7f}, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, {[11] = 110}};
+    struct store_slice slices[8];
+    struct store_scanned done;
+    struct store_stats st;
+    for (int i = 0; i < 5; i++)
+        (void)store_fixture_append(&f, "T", i % 2, "x");
+    store_fixture_await(&f, "T", 0, 3);
+    for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++) {
+        store_fixture_poke(&f, "consumequeue/T/0/00000000000000000000", 20, entries[i], 20);
+        struct store_scan s = {
+            .topic = span_str("T"), .max_messages = 8, .max_bytes = 1 << 20, .max_entries = 100};
+        scan(&s, slices, &done);
+        ck_assert_uint_eq(done.n, 3);
+        ck_assert_uint_eq(slices[1].rec.queue_off, 1);
+        store_fixture_expect(&f, "T", 0, 1, "x");
+        store_stats(f.store, &st);
+        ck_assert_uint_eq(st.n_damaged, 2 * (i + 1)); /* each look at it counts */
+    }
+}
+END_TEST
+
 START_TEST(a_time_finds_the_first_record_at_or_behind_it)
 {
     struct err e;
@@ -221,6 +248,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, a_scan_stops_for_each_of_its_reasons);
     tcase_add_test(tc, a_scan_passes_over_what_does_not_match);
     tcase_add_test(tc, a_damaged_record_is_passed_over_and_counted);
+    tcase_add_test(tc, a_damaged_entry_does_not_hide_its_record);
     tcase_add_test(tc, a_time_finds_the_first_record_at_or_behind_it);
     tcase_add_test(tc, the_record_is_asked_too);
     tcase_add_test(tc, a_scan_from_behind_the_end_stays_there);
