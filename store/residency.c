@@ -37,7 +37,8 @@ struct cachestat_counts {
     uint64_t n_cached, n_dirty, n_writeback, n_evicted, n_recently_evicted;
 };
 
-int residency_by_mincore(int fd, uint64_t len, struct residency *ret, struct err *e)
+int residency_by_mincore(int fd, uint64_t off, uint64_t len, struct store_residency *ret,
+                         struct err *e)
 {
     static_assert(MINCORE_BYTES % PAGE_BYTES == 0, "whole pages are mapped");
     unsigned char *pages = malloc(MINCORE_BYTES / PAGE_BYTES);
@@ -45,8 +46,8 @@ int residency_by_mincore(int fd, uint64_t len, struct residency *ret, struct err
         return err_set(e, ERR_NOMEM, "count resident pages");
     uint64_t n_resident = 0;
     int rc = 0;
-    for (uint64_t off = 0; rc == 0 && off < len; off += MINCORE_BYTES) {
-        size_t part = len - off < MINCORE_BYTES ? (size_t)(len - off) : MINCORE_BYTES;
+    for (uint64_t end = off + len; rc == 0 && off < end; off += MINCORE_BYTES) {
+        size_t part = end - off < MINCORE_BYTES ? (size_t)(end - off) : MINCORE_BYTES;
         void *base = mmap(NULL, part, PROT_READ, MAP_SHARED, fd, (off_t)off);
         if (base == MAP_FAILED) {
             rc = err_sys(e, errno, "map to count resident pages");
@@ -60,22 +61,23 @@ int residency_by_mincore(int fd, uint64_t len, struct residency *ret, struct err
     }
     free(pages);
     if (rc == 0)
-        *ret = (struct residency){.resident_bytes = n_resident * PAGE_BYTES,
-                                  .dirty_bytes = UINT64_MAX};
+        *ret = (struct store_residency){.resident_bytes = n_resident * PAGE_BYTES,
+                                        .dirty_bytes = UINT64_MAX};
     return rc;
 }
 
-int residency_of_fd(int fd, uint64_t len, struct residency *ret, struct err *e)
+int store_residency(int fd, uint64_t off, uint64_t len, struct store_residency *ret, struct err *e)
 {
-    struct cachestat_range range = {.len = len};
+    assert(off % PAGE_BYTES == 0);
+    struct cachestat_range range = {.off = off, .len = len};
     struct cachestat_counts counts = {0};
     if (len == 0) { /* to cachestat it means the whole file */
-        *ret = (struct residency){0};
+        *ret = (struct store_residency){0};
         return 0;
     }
     if (syscall(CACHESTAT_NR, fd, &range, &counts, 0) < 0)
-        return residency_by_mincore(fd, len, ret, e);
-    *ret = (struct residency){
+        return residency_by_mincore(fd, off, len, ret, e);
+    *ret = (struct store_residency){
         .resident_bytes = counts.n_cached * PAGE_BYTES,
         .dirty_bytes = (counts.n_dirty + counts.n_writeback) * PAGE_BYTES,
     };
@@ -284,10 +286,10 @@ static int measure(struct store_file_info *info, const char *root, struct io *io
         return 0;
     if (fd < 0)
         return err_sys(e, -fd, "open '%s'", path);
-    struct residency cost;
+    struct store_residency cost;
     int rc = io->size(io, fd, &info->bytes);
     rc = rc < 0 ? err_sys(e, -rc, "get the length of '%s'", path)
-                : residency_of_fd(fd, info->bytes, &cost, e);
+                : store_residency(fd, 0, info->bytes, &cost, e);
     (void)io->close(io, fd); /* read only: nothing to lose */
     if (rc < 0)
         return rc;

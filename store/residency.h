@@ -9,16 +9,9 @@
 #include "base/io.h"
 #include "store/store.h"
 
-struct residency {
-    uint64_t resident_bytes; /* in the page cache */
-    uint64_t dirty_bytes; /* of those, not yet on the disk; UINT64_MAX: the kernel does not tell */
-};
-
-/* Of the first `len` bytes of an open file. Asks with cachestat, before Linux 6.5 with mincore. */
-int residency_of_fd(int fd, uint64_t len, struct residency *ret, struct err *e) MUST_CHECK;
-
-/* The older of the two ways: maps the file to ask, and cannot tell what is dirty. */
-int residency_by_mincore(int fd, uint64_t len, struct residency *ret, struct err *e) MUST_CHECK;
+/* The older way of store_residency: maps the file to ask, and cannot tell what is dirty. */
+int residency_by_mincore(int fd, uint64_t off, uint64_t len, struct store_residency *ret,
+                         struct err *e) MUST_CHECK;
 
 /* How many pins a file of the store has; `path` is relative to the root. */
 typedef uint64_t (*residency_pins_fn)(void *arg, const char *path);

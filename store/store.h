@@ -398,6 +398,17 @@ struct store_batch {
 void store_batch_begin(struct store *s, enum store_path path, struct store_batch *ret);
 void store_batch_end(struct store *s, const struct store_batch *b);
 
+/* What of a stretch of a file is in memory. */
+struct store_residency {
+    uint64_t resident_bytes; /* in the page cache, whole pages */
+    uint64_t dirty_bytes; /* of those, not yet on the disk; UINT64_MAX: the kernel does not tell */
+};
+
+/* Of `len` bytes from `off`, a multiple of 4096, of an open file. Asks with cachestat, before Linux
+ * 6.5 with mincore. */
+int store_residency(int fd, uint64_t off, uint64_t len, struct store_residency *ret,
+                    struct err *e) MUST_CHECK;
+
 /* One file on disk and what it costs in memory. */
 struct store_file_info {
     char path[512];          /* relative to the store root */

@@ -8,6 +8,7 @@
 
 static const struct command commands[] = {
     {"show", "Tell what each file and the process cost", mem_show},
+    {"map", "Draw which parts of files are in memory", mem_map},
     {0},
 };
 

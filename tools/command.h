@@ -53,6 +53,7 @@ int bench_rpc(int argc, char **argv);
 int bench_store(int argc, char **argv);
 
 /* Of `sluice mem`. */
+int mem_map(int argc, char **argv);
 int mem_show(int argc, char **argv);
 
 #endif

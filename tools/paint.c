@@ -19,6 +19,7 @@ const char *paint_on(FILE *out, enum paint paint)
     static const char *const codes[] = {
         [PAINT_BAD] = "\033[31m",
         [PAINT_GOOD] = "\033[32m",
+        [PAINT_NOTE] = "\033[33m",
         [PAINT_FAINT] = "\033[2m",
     };
     return is_wanted(out) ? codes[paint] : "";

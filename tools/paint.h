@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-enum paint { PAINT_BAD, PAINT_GOOD, PAINT_FAINT };
+enum paint { PAINT_BAD, PAINT_GOOD, PAINT_NOTE, PAINT_FAINT };
 
 /* What to print before a text in that colour, and behind it: both empty unless `out` is a terminal
  * that can, and the environment has no NO_COLOR. */

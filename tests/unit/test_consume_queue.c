@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "store/reclaimer.h"
-#include "store/residency.h"
+#include "store/store.h"
 #include "tests/lib/fault.h"
 #include "tests/lib/suite.h"
 #include "tests/lib/tmpdir.h"
@@ -331,12 +331,12 @@ enum { REAL_FILE_BYTES = 6000000, SMALL_BYTES = 64 * 1024, TMPFS_TYPE = 0x010219
 
 static uint64_t resident_bytes(void)
 {
-    struct residency r;
+    struct store_residency r;
     struct err e;
     char *path = tmpdir_path(folder, "00000000000000000000");
     int fd = open(path, O_RDONLY);
     ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(residency_of_fd(fd, REAL_FILE_BYTES, &r, &e), 0);
+    ck_assert_int_eq(store_residency(fd, 0, REAL_FILE_BYTES, &r, &e), 0);
     (void)close(fd);
     free(path);
     return r.resident_bytes;

@@ -72,10 +72,10 @@ static uint64_t seven_pins(void *arg, const char *path)
 
 START_TEST(a_file_just_written_is_resident)
 {
-    struct residency cost;
+    struct store_residency cost;
     struct err e = {0};
     int fd = make_file("file");
-    ck_assert_int_eq(residency_of_fd(fd, FILE_BYTES, &cost, &e), 0);
+    ck_assert_int_eq(store_residency(fd, 0, FILE_BYTES, &cost, &e), 0);
     ck_assert_uint_eq(cost.resident_bytes, FILE_BYTES);
     ck_assert(cost.dirty_bytes <= FILE_BYTES || cost.dirty_bytes == UINT64_MAX);
     close(fd);
@@ -84,26 +84,43 @@ END_TEST
 
 START_TEST(a_hole_is_not_resident)
 {
-    struct residency cost;
+    struct store_residency cost;
     struct err e = {0};
     int fd = make_file("file");
     ck_assert_int_eq(ftruncate(fd, 4 * FILE_BYTES), 0);
-    ck_assert_int_eq(residency_of_fd(fd, 4 * FILE_BYTES, &cost, &e), 0);
+    ck_assert_int_eq(store_residency(fd, 0, 4 * FILE_BYTES, &cost, &e), 0);
     ck_assert_uint_eq(cost.resident_bytes, FILE_BYTES);
-    ck_assert_int_eq(residency_by_mincore(fd, 4 * FILE_BYTES, &cost, &e), 0);
+    ck_assert_int_eq(residency_by_mincore(fd, 0, 4 * FILE_BYTES, &cost, &e), 0);
     ck_assert_uint_eq(cost.resident_bytes, FILE_BYTES);
     ck_assert_uint_eq(cost.dirty_bytes, UINT64_MAX);
     close(fd);
 }
 END_TEST
 
+START_TEST(a_stretch_of_a_file_is_asked_for_alone)
+{
+    struct store_residency cost;
+    struct err e = {0};
+    int fd = make_file("file");
+    ck_assert_int_eq(ftruncate(fd, 4 * FILE_BYTES), 0);
+    for (int i = 0; i < 3; i++) {
+        uint64_t off = (uint64_t)(FILE_BYTES - PAGE + i * PAGE), left = i == 0 ? PAGE : 0;
+        ck_assert_int_eq(store_residency(fd, off, 2 * PAGE, &cost, &e), 0);
+        ck_assert_uint_eq(cost.resident_bytes, left);
+        ck_assert_int_eq(residency_by_mincore(fd, off, 2 * PAGE, &cost, &e), 0);
+        ck_assert_uint_eq(cost.resident_bytes, left);
+    }
+    close(fd);
+}
+END_TEST
+
 START_TEST(an_empty_file_costs_nothing)
 {
-    struct residency cost = {.resident_bytes = 1, .dirty_bytes = 1};
+    struct store_residency cost = {.resident_bytes = 1, .dirty_bytes = 1};
     struct err e = {0};
     int fd = make_file("file");
     ck_assert_int_eq(ftruncate(fd, 0), 0);
-    ck_assert_int_eq(residency_of_fd(fd, 0, &cost, &e), 0);
+    ck_assert_int_eq(store_residency(fd, 0, 0, &cost, &e), 0);
     ck_assert_uint_eq(cost.resident_bytes, 0);
     ck_assert_uint_eq(cost.dirty_bytes, 0);
     close(fd);
@@ -112,9 +129,9 @@ END_TEST
 
 START_TEST(a_descriptor_that_is_no_file_is_an_error)
 {
-    struct residency cost;
+    struct store_residency cost;
     struct err e = {0};
-    ck_assert_int_lt(residency_of_fd(-1, PAGE, &cost, &e), 0);
+    ck_assert_int_lt(store_residency(-1, 0, PAGE, &cost, &e), 0);
     ck_assert_str_ne(e.msg, "");
 }
 END_TEST
@@ -284,6 +301,7 @@ int main(void)
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, a_file_just_written_is_resident);
     tcase_add_test(tc, a_hole_is_not_resident);
+    tcase_add_test(tc, a_stretch_of_a_file_is_asked_for_alone);
     tcase_add_test(tc, an_empty_file_costs_nothing);
     tcase_add_test(tc, a_descriptor_that_is_no_file_is_an_error);
     tcase_add_test(tc, every_file_comes_in_path_order);
