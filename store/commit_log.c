@@ -331,10 +331,13 @@ static int wait_for(struct commit_log *log, struct draft *d, enum place place,
                                           &d->queue, e);
     struct mapped_file *f = d->file;
     d->file = NULL;
+    uint64_t begun_ns = log->io->mono_ns(log->io);
     atomic_fetch_add_explicit(&log->n_waits, 1, memory_order_relaxed); /* a count */
     bool is_helped = f && allocator_help(&log->allocator, f, e);
     mapped_file_unpin(f);
-    return is_helped ? 0 : allocator_wait(&log->allocator, turn, e);
+    int rc = is_helped ? 0 : allocator_wait(&log->allocator, turn, e);
+    timing_add(&log->stalls, log->io->mono_ns(log->io) - begun_ns);
+    return rc;
 }
 
 /* Tries until there is room. */

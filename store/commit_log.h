@@ -16,6 +16,7 @@
 #include "store/mapped_files.h"
 #include "store/outgoing.h"
 #include "store/recent_queues.h"
+#include "store/timing.h"
 
 struct commit_log {
     /* set before start, then constant */
@@ -45,6 +46,8 @@ struct commit_log {
     /* atomic: stored by flusher and committer (release), loaded by any thread (acquire) -- I5 */
     _Atomic bool is_failed;
     _Atomic uint64_t n_waits; /* relaxed: a count */
+    struct timing stalls;     /* of appends: what they waited */
+    struct timing syncs;      /* by flusher or committer */
 };
 
 struct commit_log_options {

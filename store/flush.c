@@ -87,6 +87,7 @@ int flusher_wait(struct flusher *fl, struct err *e)
 {
     if (!is_too_far(fl))
         return 0;
+    uint64_t begun_ns = fl->io->mono_ns(fl->io);
     atomic_fetch_add_explicit(&fl->log->n_waits, 1, memory_order_relaxed); /* a count */
     worker_wake(&fl->worker);
     lock_take(&fl->lock);
@@ -95,6 +96,7 @@ int flusher_wait(struct flusher *fl, struct err *e)
         lock_wait(&fl->lock, &fl->moved, WAIT_MS);
     fl->n_waiting--;
     lock_drop(&fl->lock);
+    timing_add(&fl->log->stalls, fl->io->mono_ns(fl->io) - begun_ns);
     return commit_log_has_failed(fl->log)
                ? err_set(e, ERR_FAILED, "append: a sync failed while it waited")
                : 0;
@@ -139,10 +141,12 @@ static int flush_log(struct flusher *fl, uint64_t upto, struct err *e)
         uint64_t file_end = f->start + f->bytes;
         uint64_t to = upto < file_end ? upto : file_end;
         to = to - at > fl->limit_bytes ? at + fl->limit_bytes : to;
+        uint64_t begun_ns = fl->io->mono_ns(fl->io);
         rc = mapped_file_sync(f, at - f->start, to - f->start, e);
         mapped_file_unpin(f);
         if (rc < 0)
             return rc;
+        timing_add(&fl->log->syncs, fl->io->mono_ns(fl->io) - begun_ns);
         atomic_fetch_add_explicit(&fl->n_flushes, 1, memory_order_relaxed); /* counts */
         atomic_fetch_add_explicit(&fl->flushed_bytes, to - at, memory_order_relaxed);
         at = to;

@@ -62,6 +62,8 @@ int group_commit_wait_room(struct group_commit *g, struct err *e)
     int rc = 0;
     if (!is_full(g))
         return 0;
+    struct io *io = g->log->io;
+    uint64_t begun_ns = io->mono_ns(io);
     atomic_fetch_add_explicit(&g->log->n_waits, 1, memory_order_relaxed); /* a count */
     lock_take(&g->lock);
     g->n_waiting++;
@@ -71,6 +73,7 @@ int group_commit_wait_room(struct group_commit *g, struct err *e)
     if (g->failure.code != 0)
         rc = err_set(e, ERR_FAILED, "append: a write failed while it waited");
     lock_drop(&g->lock);
+    timing_add(&g->log->stalls, io->mono_ns(io) - begun_ns);
     return rc;
 }
 
@@ -332,6 +335,7 @@ static int commit_group(struct group_commit *g, struct err *e)
                           memory_order_release); /* pairs with reclaimer.c */
     drop_records(g, first, group.end);
     g->last_ns = io->mono_ns(io) - begun_ns;
+    timing_add(&g->log->syncs, g->last_ns);
     g->n_expected = (int64_t)group.n_records + n_pending(g);
     settle_upto(g, group.upto);
     if (g->dispatcher)

@@ -474,6 +474,12 @@ static void log_stats(struct store *s, struct store_stats *ret)
     ret->failed = commit_log_has_failed(&s->log);
 }
 
+void store_timings(struct store *s, struct store_timings *ret)
+{
+    timing_read(&s->log.syncs, &ret->syncs);
+    timing_read(&s->log.stalls, &ret->stalls);
+}
+
 static void commit_stats(struct group_commit *g, struct store_stats *ret)
 {
     /* relaxed: counts */

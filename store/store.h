@@ -409,6 +409,24 @@ struct store_residency {
 int store_residency(int fd, uint64_t off, uint64_t len, struct store_residency *ret,
                     struct err *e) MUST_CHECK;
 
+/* Durations since the store was opened, in buckets of which each is an eighth of its beginning wide
+ * at most. */
+enum { STORE_TIMING_SHIFT = 3, STORE_TIMING_BUCKETS = (64 - STORE_TIMING_SHIFT + 1) << 3 };
+
+struct store_timing {
+    uint64_t counts[STORE_TIMING_BUCKETS];
+};
+
+struct store_timings {
+    struct store_timing syncs;  /* of the log: each msync, or each group's write and sync */
+    struct store_timing stalls; /* of appends: n_append_waits in store_stats */
+};
+
+/* The longest duration that a bucket counts. */
+uint64_t store_timing_end_ns(size_t bucket);
+
+void store_timings(struct store *s, struct store_timings *ret);
+
 /* One file on disk and what it costs in memory. */
 struct store_file_info {
     char path[512];          /* relative to the store root */

@@ -203,6 +203,16 @@ static int wait_through_a_step(void)
     return rc;
 }
 
+static uint64_t count_timed(const struct timing *t)
+{
+    struct store_timing read;
+    uint64_t n = 0;
+    timing_read(t, &read);
+    for (size_t i = 0; i < STORE_TIMING_BUCKETS; i++)
+        n += read.counts[i];
+    return n;
+}
+
 START_TEST(an_append_waits_while_the_disk_is_far_behind)
 {
     struct err e;
@@ -213,6 +223,8 @@ START_TEST(an_append_waits_while_the_disk_is_far_behind)
     append_kilobytes(1);
     ck_assert_int_eq(wait_through_a_step(), 0);
     ck_assert_uint_eq(f.log.n_waits, 1);
+    ck_assert_uint_eq(count_timed(&f.log.stalls), 1);
+    ck_assert_uint_eq(count_timed(&f.log.syncs), f.flusher.n_flushes);
     ck_assert_uint_eq(f.flusher.flushed, commit_log_published(&f.log));
 }
 END_TEST

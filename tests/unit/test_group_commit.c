@@ -88,6 +88,16 @@ START_TEST(nothing_is_published_before_it_was_written_and_synced)
 }
 END_TEST
 
+static uint64_t count_timed(const struct timing *t)
+{
+    struct store_timing read;
+    uint64_t n = 0;
+    timing_read(t, &read);
+    for (size_t i = 0; i < STORE_TIMING_BUCKETS; i++)
+        n += read.counts[i];
+    return n;
+}
+
 START_TEST(a_group_is_one_write_and_one_sync)
 {
     struct store_ticket t = {0};
@@ -103,6 +113,7 @@ START_TEST(a_group_is_one_write_and_one_sync)
     ck_assert_uint_eq(f.commit.n_grouped, 6);
     ck_assert_uint_eq(f.commit.max_grouped, 3);
     ck_assert_uint_eq(f.commit.written_bytes, t.end);
+    ck_assert_uint_eq(count_timed(&f.log.syncs), 2);
 }
 END_TEST
 
@@ -412,6 +423,7 @@ START_TEST(who_waits_for_room_goes_on_when_a_group_was_written)
 {
     ck_assert_int_eq(wait_through(run_all), 0);
     ck_assert_uint_eq(f.log.n_waits, 1);
+    ck_assert_uint_eq(count_timed(&f.log.stalls), 1);
 }
 END_TEST
 
