@@ -50,6 +50,7 @@ struct broker {
     /* atomic, relaxed: statistics */
     _Atomic uint64_t n_damaged_bodies;
     _Atomic uint64_t n_dead_letters;
+    _Atomic uint64_t n_delivered, delivered_bytes; /* bytes of bodies */
     /* atomic: stored by broker_stop (seq_cst) before it wakes parked receives, loaded by a receive
      * (seq_cst) after it parked: one of the two sees the other, so that none waits on */
     _Atomic bool is_stopping;

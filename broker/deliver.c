@@ -150,15 +150,23 @@ void deliver_messages(const struct deliver *d, struct lease *lease, const struct
 {
     struct err e;
     struct scratch scratch = {0};
+    uint64_t n_sent = 0, sent_bytes = 0;
     send_status(d->call, CODE(OK), "OK");
     for (size_t i = 0; i < n; i++) {
-        if (send_message(d, &scratch, &messages[i], &e) == 0)
+        uint64_t body_bytes = messages[i].slice.rec.body.len;
+        if (send_message(d, &scratch, &messages[i], &e) == 0) {
+            n_sent++;
+            sent_bytes += body_bytes;
             continue;
+        }
         log_warn("deliver a message: %s, giving it back", e.msg);
         take_give_back(d->b, lease, &messages[i], 1);
         store_unpin(messages[i].slice.pin);
     }
     convert_delivery_fini(&scratch.convert);
     heads_unref(scratch.heads);
+    /* relaxed: statistics */
+    atomic_fetch_add_explicit(&d->b->n_delivered, n_sent, memory_order_relaxed);
+    atomic_fetch_add_explicit(&d->b->delivered_bytes, sent_bytes, memory_order_relaxed);
     finish(d->b, d->call);
 }

@@ -96,14 +96,15 @@ static void fill_faults(struct memory *m, const struct store_path_faults found[S
     }
 }
 
-static int measure(struct broker *b, struct memory *m, struct status *st)
+static int measure(struct broker *b, const SV1(GetMemoryRequest) *req, struct memory *m,
+                   struct status *st)
 {
     struct err e = {0};
     struct store_path_faults faults[STORE_N_PATHS];
     int rc = store_faults(b->store, faults, &e); /* first: the parts are in the sum that follows */
     if (!rc)
         rc = store_memory(&m->process, &e);
-    if (!rc)
+    if (!rc && !req->without_files)
         rc = store_each_file(b->store, on_file, &m->files, &e);
     if (!rc)
         fill_faults(m, faults);
@@ -117,8 +118,7 @@ static void get_memory(struct broker *b, const void *request, struct rpc_call *c
     struct status st;
     struct memory m = {0};
     SV1(GetMemoryResponse) reply = SLUICE__V1__GET_MEMORY_RESPONSE__INIT;
-    (void)request; /* it has no fields */
-    if (measure(b, &m, &st) == 0) {
+    if (measure(b, request, &m, &st) == 0) {
         status_ok(&st);
         struct store_stats stats;
         store_stats(b->store, &stats);
@@ -173,18 +173,58 @@ static void fill_counts(SV1(GetStatsResponse) *reply, const struct store_stats *
     reply->written_bytes = s->written_bytes;
 }
 
+/* One histogram in the form of the reply. */
+struct timing {
+    SV1(Timing) message;
+    SV1(TimingBucket) buckets[STORE_TIMING_BUCKETS];
+    SV1(TimingBucket) *list[STORE_TIMING_BUCKETS];
+};
+
+/* Points into `ret`. */
+static void timing_to_wire(const struct store_timing *t, struct timing *ret)
+{
+    ret->message = (SV1(Timing))SLUICE__V1__TIMING__INIT;
+    size_t n = 0;
+    for (size_t i = 0; i < STORE_TIMING_BUCKETS; i++) {
+        if (t->counts[i] == 0)
+            continue;
+        ret->buckets[n] = (SV1(TimingBucket))SLUICE__V1__TIMING_BUCKET__INIT;
+        ret->buckets[n].upto_ns = store_timing_end_ns(i);
+        ret->buckets[n].count = t->counts[i];
+        ret->list[n] = &ret->buckets[n];
+        n++;
+    }
+    ret->message.buckets = ret->list;
+    ret->message.n_buckets = n;
+}
+
+static void fill_broker(SV1(GetStatsResponse) *reply, struct broker *b)
+{
+    /* relaxed: statistics. Bodies are checked by the broker, on their way out. */
+    reply->damaged += atomic_load_explicit(&b->n_damaged_bodies, memory_order_relaxed);
+    reply->delivered = atomic_load_explicit(&b->n_delivered, memory_order_relaxed);
+    reply->delivered_bytes = atomic_load_explicit(&b->delivered_bytes, memory_order_relaxed);
+    reply->parked = hold_count(b->holds);
+}
+
 static void get_stats(struct broker *b, const void *request, struct rpc_call *call)
 {
     struct status st;
     struct store_stats stats;
+    struct store_timings timings;
+    struct timing syncs, stalls;
     SV1(GetStatsResponse) reply = SLUICE__V1__GET_STATS_RESPONSE__INIT;
     (void)request; /* it has no fields */
     status_ok(&st);
     store_stats(b->store, &stats);
+    store_timings(b->store, &timings);
     fill_positions(&reply, &stats);
     fill_counts(&reply, &stats);
-    /* relaxed: a statistic. Bodies are checked by the broker, on their way out. */
-    reply.damaged += atomic_load_explicit(&b->n_damaged_bodies, memory_order_relaxed);
+    fill_broker(&reply, b);
+    timing_to_wire(&timings.syncs, &syncs);
+    timing_to_wire(&timings.stalls, &stalls);
+    reply.syncs = &syncs.message;
+    reply.stalls = &stalls.message;
     reply.code = st.code;
     reply.message = st.text;
     handler_reply(call, &reply.base);

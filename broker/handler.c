@@ -34,6 +34,7 @@ const struct rpc_method handler_methods[] = {
     UNARY(PROTO_GET_MEMORY, h_admin_get_memory),
     UNARY(PROTO_GET_STATS, h_admin_get_stats),
     UNARY(PROTO_FIND_MESSAGES, h_admin_find_messages),
+    UNARY(PROTO_GET_ACTIVITY, h_admin_get_activity),
     {.path = PROTO_RECEIVE_MESSAGE,
      .kind = RPC_SERVER_STREAM,
      .on_request = h_receive,

@@ -45,6 +45,7 @@ void h_admin_seek_group(void *ctx, struct rpc_call *call);
 void h_admin_get_memory(void *ctx, struct rpc_call *call);
 void h_admin_get_stats(void *ctx, struct rpc_call *call);
 void h_admin_find_messages(void *ctx, struct rpc_call *call);
+void h_admin_get_activity(void *ctx, struct rpc_call *call);
 
 /* Frees what sends keep from one to the next (stop, after the server). */
 void h_send_free_idle(struct broker *b);

@@ -53,6 +53,7 @@
 #define PROTO_GET_MEMORY PROTO_ADMIN "GetMemory"
 #define PROTO_GET_STATS PROTO_ADMIN "GetStats"
 #define PROTO_FIND_MESSAGES PROTO_ADMIN "FindMessages"
+#define PROTO_GET_ACTIVITY PROTO_ADMIN "GetActivity"
 
 /* ---- whole messages, through protobuf-c ---- */
 

@@ -216,9 +216,10 @@ START_TEST(the_paths_are_the_methods_of_the_services)
         PROTO_CREATE_TOPIC, PROTO_LIST_TOPICS, PROTO_GET_TOPIC, PROTO_DELETE_TOPIC,
         PROTO_CREATE_GROUP, PROTO_LIST_GROUPS, PROTO_GET_GROUP, PROTO_DELETE_GROUP,
         PROTO_SEEK_GROUP,   PROTO_GET_MEMORY,  PROTO_GET_STATS, PROTO_FIND_MESSAGES,
+        PROTO_GET_ACTIVITY,
     };
     ck_assert(are_all_methods(&apache__rocketmq__v2__messaging_service__descriptor, messaging, 17));
-    ck_assert(are_all_methods(&sluice__v1__admin__descriptor, admin, 12));
+    ck_assert(are_all_methods(&sluice__v1__admin__descriptor, admin, 13));
 }
 END_TEST
 
