@@ -43,6 +43,7 @@ int cmd_message(int argc, char **argv);
 int cmd_pub(int argc, char **argv);
 int cmd_salvage(int argc, char **argv);
 int cmd_sub(int argc, char **argv);
+int cmd_top(int argc, char **argv);
 int cmd_topic(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 

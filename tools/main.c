@@ -16,6 +16,7 @@ const struct command sluice_commands[] = {
     {"pub", "Publish messages", cmd_pub},
     {"salvage", "Write the good messages of a damaged store into a new one", cmd_salvage},
     {"sub", "Print and acknowledge messages", cmd_sub},
+    {"top", "Watch what a running broker does", cmd_top},
     {"topic", "Make, list, show and delete topics", cmd_topic},
     {"verify", "Compare the log of a store with its queues and its index", cmd_verify},
     {0},
