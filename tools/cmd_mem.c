@@ -9,6 +9,7 @@
 static const struct command commands[] = {
     {"show", "Tell what each file and the process cost", mem_show},
     {"map", "Draw which parts of files are in memory", mem_map},
+    {"watch", "Show it again and again, with rates", mem_watch},
     {0},
 };
 

@@ -56,5 +56,6 @@ int bench_store(int argc, char **argv);
 /* Of `sluice mem`. */
 int mem_map(int argc, char **argv);
 int mem_show(int argc, char **argv);
+int mem_watch(int argc, char **argv);
 
 #endif

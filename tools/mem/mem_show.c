@@ -8,7 +8,7 @@
 #include "tools/command.h"
 #include "tools/json_line.h"
 #include "tools/mem/amount.h"
-#include "tools/mem/snapshot.h"
+#include "tools/mem/rates.h"
 
 /* ---- tables ---- */
 
@@ -75,7 +75,7 @@ static void print_path(const struct mem_faults *f)
 
 static void print_faults(const struct mem_snapshot *s)
 {
-    struct mem_faults other = mem_snapshot_other(s);
+    struct mem_faults other = mem_faults_other(s);
     printf("\nPage faults:\n %9s %9s  %s\n", "MINOR", "MAJOR", "PATH");
     for (size_t i = 0; i < s->n_faults; i++)
         print_path(&s->faults[i]);
@@ -139,7 +139,7 @@ static json_t *path_to_json(const struct mem_faults *f)
 
 static json_t *faults_to_json(const struct mem_snapshot *s)
 {
-    struct mem_faults other = mem_snapshot_other(s);
+    struct mem_faults other = mem_faults_other(s);
     json_t *faults = json_array();
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < s->n_faults; i++)

@@ -166,20 +166,3 @@ void mem_snapshot_free(struct mem_snapshot *snapshot)
     snapshot->files = NULL;
     snapshot->n_files = 0;
 }
-
-static uint64_t without(uint64_t all, uint64_t part)
-{
-    return all > part ? all - part : 0;
-}
-
-struct mem_faults mem_snapshot_other(const struct mem_snapshot *snapshot)
-{
-    struct mem_faults other = {.path = "other",
-                               .minor = snapshot->process.minor_faults,
-                               .major = snapshot->process.major_faults};
-    for (size_t i = 0; i < snapshot->n_faults; i++) {
-        other.minor = without(other.minor, snapshot->faults[i].minor);
-        other.major = without(other.major, snapshot->faults[i].major);
-    }
-    return other;
-}

@@ -49,8 +49,4 @@ int mem_snapshot_take(const struct mem_source *source, struct mem_snapshot *ret,
                       struct err *e) MUST_CHECK;
 void mem_snapshot_free(struct mem_snapshot *snapshot); /* zeroed is fine */
 
-/* The process's, without those of the named paths: on its other threads, and of appends and reads
- * that nobody sampled. */
-struct mem_faults mem_snapshot_other(const struct mem_snapshot *snapshot);
-
 #endif
