@@ -103,6 +103,54 @@ START_TEST(a_report_that_cannot_be_written_says_where)
 }
 END_TEST
 
+/* The printed table, without the line about the machine and the blank one. */
+static char *print_wide(const struct bench_result *results, size_t n)
+{
+    struct err e;
+    struct bench_report *report;
+    char *text = NULL;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+    ck_assert_int_eq(bench_report_new(&report, &e), 0);
+    for (size_t i = 0; i < n; i++)
+        ck_assert_int_eq(bench_report_add(report, &results[i], &e), 0);
+    bench_report_print_wide(report, out);
+    bench_report_free(report);
+    (void)fclose(out);
+    char *table = strdup(strstr(text, "\n\n") + 2);
+    free(text);
+    return table;
+}
+
+static size_t count_lines(const char *text)
+{
+    size_t n = 0;
+    for (; *text; text++)
+        n += *text == '\n';
+    return n;
+}
+
+START_TEST(a_wide_table_has_a_line_for_each_case)
+{
+    static const char one[] = "by hand", other[] = "by wheel";
+    const struct bench_result results[] = {
+        {"transfer", "by hand", "MiB/s", 50, .limit = 100, .of = one},
+        {"transfer", "by hand calls", "1/GiB", 3, .of = one, .figure = "calls"},
+        {"transfer", "by wheel", "MiB/s", 70, .of = other},
+        {"transfer", "by wheel calls", "1/GiB", 4, .of = other, .figure = "calls"},
+    };
+    char *table = print_wide(results, 4);
+    ck_assert_uint_eq(count_lines(table), 4); /* names, units, cases */
+    const char *hand = strstr(table, "by hand "), *wheel = strstr(table, "by wheel ");
+    ck_assert_ptr_nonnull(hand);
+    ck_assert_ptr_nonnull(wheel);
+    ck_assert(strstr(hand, "0.50") && strstr(hand, "0.50") < wheel);
+    ck_assert(strstr(hand, "3.000") && strstr(hand, "3.000") < wheel);
+    ck_assert(strstr(wheel, "70.0") && strstr(wheel, "4.000"));
+    free(table);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *suite = suite_create("report");
@@ -112,6 +160,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, a_bound_that_is_the_most_is_met_from_below);
     tcase_add_test(tc, what_a_result_does_not_have_is_null);
     tcase_add_test(tc, a_report_that_cannot_be_written_says_where);
+    tcase_add_test(tc, a_wide_table_has_a_line_for_each_case);
     suite_add_tcase(suite, tc);
     return suite;
 }

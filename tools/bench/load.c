@@ -212,7 +212,8 @@ int load_start(struct load *l, const struct load_call *call, struct err *e)
     r->details = grpc_empty_slice();
     r->n_pending = 0;
     gpr_timespec deadline =
-        gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_seconds(CALL_S, GPR_TIMESPAN));
+        gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+                     gpr_time_from_seconds(call->limit_s ? call->limit_s : CALL_S, GPR_TIMESPAN));
     r->grpc = grpc_channel_create_registered_call(l->channel, NULL, GRPC_PROPAGATE_DEFAULTS,
                                                   l->queue, call->path->registered, deadline, NULL);
     link_running(l, r);
@@ -263,7 +264,10 @@ static bool hand_out(struct running *r)
 {
     if (!r->reply)
         return false;
-    r->call.on_message(r->call.arg, flatten(r->load, r->reply));
+    if (r->call.on_length)
+        r->call.on_length(r->call.arg, grpc_byte_buffer_length(r->reply));
+    else
+        r->call.on_message(r->call.arg, flatten(r->load, r->reply));
     grpc_byte_buffer_destroy(r->reply);
     r->reply = NULL;
     return true;
@@ -328,6 +332,7 @@ void load_close(struct load *l)
         return;
     for (struct running *r = l->running; r; r = r->next) {
         r->call.on_message = ignore_message;
+        r->call.on_length = NULL;
         r->call.on_done = ignore_done;
         (void)grpc_call_cancel(r->grpc, NULL);
     }

@@ -20,10 +20,8 @@ struct load_path;
 enum load_security { LOAD_PLAIN, LOAD_TLS }; /* no certificate is checked */
 
 /* ERR_NOMEM. Thread: everything here belongs to the thread that opened the load. */
-int load_open(struct load **ret_load, const char *endpoint, /* Whom the calls come from. */
-#define LOAD_CLIENT_ID "bench@1@1@load"
-
-              enum load_security security, struct err *e) MUST_CHECK;
+int load_open(struct load **ret_load, const char *endpoint, enum load_security security,
+              struct err *e) MUST_CHECK;
 
 /* Cancels what is under way, without calling back, and frees. NULL is fine. */
 void load_close(struct load *l);
@@ -38,8 +36,11 @@ struct load_call {
     bool streams;        /* the reply is a stream */
     /* For each message, whole, valid during the call only. */
     void (*on_message)(void *arg, struct span message);
+    /* Instead of on_message: only how long it is; it is not put into one piece. */
+    void (*on_length)(void *arg, size_t len);
     void (*on_done)(void *arg, int status);
     void *arg;
+    unsigned limit_s; /* it ends after that; 0: after a minute */
 };
 
 /* Starts a call. Callbacks come from load_poll. */

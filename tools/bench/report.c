@@ -106,10 +106,15 @@ static void print_verdict(const struct bench_result *r, FILE *out)
         fprintf(out, "%-16s", "-");
 }
 
-void bench_report_print(const struct bench_report *report, FILE *out)
+static void print_machine(const struct bench_report *report, FILE *out)
 {
     fprintf(out, "machine: %s, %ld CPUs, %lld MiB, %s\n\n", report->cpu, report->n_cpus,
             report->memory_mib, report->kernel);
+}
+
+void bench_report_print(const struct bench_report *report, FILE *out)
+{
+    print_machine(report, out);
     fprintf(out, "%-6s %-42s %11s %5s %11s  %-6s %7s  %-16s %5s %6s %5s  %s\n", "bench", "case",
             "value", "+-", "limit", "unit", "ratio", "target       met", "cores", "server", "disk",
             "bound by");
@@ -121,6 +126,54 @@ void bench_report_print(const struct bench_report *report, FILE *out)
         print_verdict(r, out);
         fprintf(out, " %5.2f %6.2f %4.0f%%  %s\n", r->cores, r->server_cores, r->disk * 100,
                 r->bound_by ? r->bound_by : "-");
+    }
+}
+
+static bool is_of_one(const struct bench_report *report, size_t i, size_t first)
+{
+    return i < report->n_results && report->results[i].of == report->results[first].of;
+}
+
+static const char *figure_name(const struct bench_result *r)
+{
+    return r->figure ? r->figure : "";
+}
+
+/* Names above units. */
+static void print_wide_head(const struct bench_report *report, FILE *out)
+{
+    fprintf(out, "%-38s", "case");
+    for (size_t i = 0; is_of_one(report, i, 0); i++)
+        fprintf(out, " %13s%s", figure_name(&report->results[i]), i ? "" : "  ratio   +-");
+    fprintf(out, "\n%-38s", "");
+    for (size_t i = 0; is_of_one(report, i, 0); i++)
+        fprintf(out, " %13s%s", report->results[i].unit, i ? "" : "            ");
+    fputc('\n', out);
+}
+
+static void print_wide_first(const struct bench_result *r, FILE *out)
+{
+    fprintf(out, "%-38s  ", r->of);
+    print_number(out, r->value);
+    if (r->limit > 0)
+        fprintf(out, "  %5.2f", ratio_of(r));
+    else
+        fprintf(out, "  %5s", "-");
+    fprintf(out, " %3.0f%%", r->spread * 100);
+}
+
+void bench_report_print_wide(const struct bench_report *report, FILE *out)
+{
+    print_machine(report, out);
+    if (report->n_results > 0)
+        print_wide_head(report, out);
+    for (size_t first = 0, i = 0; first < report->n_results; first = i) {
+        print_wide_first(&report->results[first], out);
+        for (i = first + 1; is_of_one(report, i, first); i++) {
+            fputs("  ", out);
+            print_number(out, report->results[i].value);
+        }
+        fputc('\n', out);
     }
 }
 

@@ -25,6 +25,8 @@ struct bench_result {
     double server_cores;
     double disk;          /* share of the time that the disk was busy */
     const char *bound_by; /* what was used up; NULL: unknown */
+    const char *of;       /* the case without its figure; results of one follow each other */
+    const char *figure;   /* NULL: the only one or the first */
 };
 
 struct bench_report;
@@ -39,6 +41,10 @@ int bench_report_add(struct bench_report *report, const struct bench_result *r,
 
 /* The machine and every result, for reading. */
 void bench_report_print(const struct bench_report *report, FILE *out);
+
+/* The same with a line for each case: its figures side by side, the first with its ratio. All cases
+ * have the same figures. */
+void bench_report_print_wide(const struct bench_report *report, FILE *out);
 
 /* {"machine": {...}, "results": [{"bench", "case", "value", "unit", "spread", "limit", "ratio",
  * "target", "bound", "met", "cores", "server_cores", "disk", "bound_by"}]}; what a result does not

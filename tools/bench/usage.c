@@ -66,6 +66,7 @@ void usage_read(struct usage *ret, const pid_t servers[USAGE_SERVERS_MAX], dev_t
     if (getrusage(RUSAGE_SELF, &self) == 0) {
         ret->minor_faults = (uint64_t)self.ru_minflt;
         ret->major_faults = (uint64_t)self.ru_majflt;
+        ret->n_switches = (uint64_t)(self.ru_nvcsw + self.ru_nivcsw);
     }
     read_processors(ret);
     read_disk(ret, disk);
@@ -106,6 +107,7 @@ struct usage usage_between(const struct usage *begin, const struct usage *end)
         .written_bytes = grown(begin->written_bytes, end->written_bytes),
         .minor_faults = grown(begin->minor_faults, end->minor_faults),
         .major_faults = grown(begin->major_faults, end->major_faults),
+        .n_switches = grown(begin->n_switches, end->n_switches),
     };
 }
 

@@ -16,6 +16,7 @@ struct usage {
     uint64_t disk_ns;   /* time in which the disk had something to do */
     uint64_t read_bytes, written_bytes;  /* by the disk, whoever asked */
     uint64_t minor_faults, major_faults; /* of this process */
+    uint64_t n_switches; /* of this process from one thread to another, waiting or made to */
 };
 
 enum { USAGE_SERVERS_MAX = 4 };
