@@ -52,6 +52,7 @@ int bench_filter(int argc, char **argv);
 int bench_peers(int argc, char **argv);
 int bench_rpc(int argc, char **argv);
 int bench_store(int argc, char **argv);
+int bench_transfer(int argc, char **argv);
 
 /* Of `sluice mem`. */
 int mem_map(int argc, char **argv);

@@ -29,6 +29,7 @@ struct frame {
     struct bench_options opt;
     dev_t disk;
     struct bench_report *report;
+    void (*print)(const struct bench_report *report, FILE *out);
 };
 
 /* What the runs of one case yielded. */
@@ -117,6 +118,8 @@ static int report_case(struct frame *f, const struct bench_case *c, struct case_
         const struct bench_figure *figure = &c->figures[k];
         struct bench_result r = {
             .bench = f->name,
+            .of = c->name,
+            .figure = figure->name,
             .unit = figure->unit,
             .value = bench_median(runs->values[k], n),
             .spread = spread_of(runs->values[k], n),
@@ -187,7 +190,7 @@ static int run_all(struct frame *f, struct err *e)
     for (size_t i = 0; f->sets[i] && rc == 0; i++)
         rc = run_set(f, f->sets[i], e);
     if (rc == 0)
-        bench_report_print(f->report, stdout);
+        f->print(f->report, stdout);
     if (rc == 0 && f->opt.json)
         rc = bench_report_write(f->report, f->opt.json, e);
     bench_report_free(f->report);
@@ -249,7 +252,7 @@ static int parse(struct frame *f, const char *program, const char *summary, int 
          .ret = &o->bytes,
          .value = "SIZE",
          .fallback = "2G",
-         .help = "bodies moved in one run of a store",
+         .help = "bodies moved in one run of a store, or in a log to be sent",
          .min = MIN_BYTES,
          .max = MAX_BYTES},
         {.name = "time",
@@ -257,7 +260,7 @@ static int parse(struct frame *f, const char *program, const char *summary, int 
          .ret = &o->run_ms,
          .value = "TIME",
          .fallback = "3s",
-         .help = "length of one run of a server",
+         .help = "length of one run of a server or of a transfer",
          .min = MIN_RUN_MS,
          .max = MAX_RUN_MS},
         {.name = "dir",
@@ -297,24 +300,36 @@ static int parse(struct frame *f, const char *program, const char *summary, int 
     return rc;
 }
 
-int bench_main(const char *name, const char *summary, const struct bench_set *const *sets, int argc,
-               char **argv)
+static int run_frame(struct frame *f, const char *summary, int argc, char **argv)
 {
     char program[64];
-    struct frame f = {.name = name, .sets = sets};
-    (void)snprintf(program, sizeof program, "sluice bench %s", name);
-    int rc = parse(&f, program, summary, argc, argv);
+    (void)snprintf(program, sizeof program, "sluice bench %s", f->name);
+    int rc = parse(f, program, summary, argc, argv);
     if (rc != OPTIONS_RUN)
         return rc;
-    if (f.opt.smoke) {
-        f.opt.bytes = SMOKE_BYTES;
-        f.opt.run_ms = SMOKE_RUN_MS;
-        f.opt.n_runs = 1;
+    if (f->opt.smoke) {
+        f->opt.bytes = SMOKE_BYTES;
+        f->opt.run_ms = SMOKE_RUN_MS;
+        f->opt.n_runs = 1;
     }
-    if (f.opt.list) {
-        list_cases(&f);
+    if (f->opt.list) {
+        list_cases(f);
         return COMMAND_OK;
     }
     struct err e;
-    return run_all(&f, &e) < 0 ? command_failed(program, &e) : COMMAND_OK;
+    return run_all(f, &e) < 0 ? command_failed(program, &e) : COMMAND_OK;
+}
+
+int bench_main(const char *name, const char *summary, const struct bench_set *const *sets, int argc,
+               char **argv)
+{
+    struct frame f = {.name = name, .sets = sets, .print = bench_report_print};
+    return run_frame(&f, summary, argc, argv);
+}
+
+int bench_main_wide(const char *name, const char *summary, const struct bench_set *const *sets,
+                    int argc, char **argv)
+{
+    struct frame f = {.name = name, .sets = sets, .print = bench_report_print_wide};
+    return run_frame(&f, summary, argc, argv);
 }

@@ -86,4 +86,8 @@ struct bench_set {
 int bench_main(const char *name, const char *summary, const struct bench_set *const *sets, int argc,
                char **argv);
 
+/* The same, but a case is one line of the printed table, its figures side by side. */
+int bench_main_wide(const char *name, const char *summary, const struct bench_set *const *sets,
+                    int argc, char **argv);
+
 #endif

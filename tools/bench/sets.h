@@ -5,15 +5,16 @@
 
 #include "tools/bench/frame.h"
 
-extern const struct bench_set case_append;  /* case_append.c */
-extern const struct bench_set case_dump;    /* case_dump.c */
-extern const struct bench_set case_durable; /* case_durable.c */
-extern const struct bench_set case_filter;  /* case_filter.c */
-extern const struct bench_set case_latency; /* case_latency.c */
-extern const struct bench_set case_pace;    /* case_pace.c */
-extern const struct bench_set case_peer;    /* case_peer.c */
-extern const struct bench_set case_publish; /* case_publish.c */
-extern const struct bench_set case_read;    /* case_read.c */
-extern const struct bench_set case_recover; /* case_recover.c */
+extern const struct bench_set case_append;   /* case_append.c */
+extern const struct bench_set case_dump;     /* case_dump.c */
+extern const struct bench_set case_durable;  /* case_durable.c */
+extern const struct bench_set case_filter;   /* case_filter.c */
+extern const struct bench_set case_latency;  /* case_latency.c */
+extern const struct bench_set case_pace;     /* case_pace.c */
+extern const struct bench_set case_peer;     /* case_peer.c */
+extern const struct bench_set case_publish;  /* case_publish.c */
+extern const struct bench_set case_read;     /* case_read.c */
+extern const struct bench_set case_recover;  /* case_recover.c */
+extern const struct bench_set case_transfer; /* case_transfer.c */
 
 #endif
