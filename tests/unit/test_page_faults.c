@@ -36,8 +36,9 @@ static void tear_down(void)
     store_fixture_fini(&f);
 }
 
-/* Touches so many pages for the first time: as many minor faults. */
-static void meet_faults(size_t n)
+/* Touches so many pages for the first time: as many minor faults. A sanitizer would have its own.
+ */
+__attribute__((no_sanitize("address", "thread"))) static void meet_faults(size_t n)
 {
     uint8_t *pages =
         mmap(NULL, n * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
