@@ -10,6 +10,7 @@ static const struct command commands[] = {
     {"show", "Tell what each file and the process cost", mem_show},
     {"map", "Draw which parts of files are in memory", mem_map},
     {"watch", "Show it again and again, with rates", mem_watch},
+    {"run", "Try policies for the pages of a log", mem_run},
     {0},
 };
 

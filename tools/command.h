@@ -56,6 +56,7 @@ int bench_transfer(int argc, char **argv);
 
 /* Of `sluice mem`. */
 int mem_map(int argc, char **argv);
+int mem_run(int argc, char **argv);
 int mem_show(int argc, char **argv);
 int mem_watch(int argc, char **argv);
 

@@ -50,6 +50,18 @@ START_TEST(none_is_longer_than_the_worst)
 }
 END_TEST
 
+START_TEST(those_that_are_longer_are_counted)
+{
+    latency_add(&l, 1000);
+    latency_add(&l, 2000);
+    latency_add(&l, 2000000);
+    ck_assert_uint_eq(latency_over(&l, 0), 3);
+    ck_assert_uint_eq(latency_over(&l, 1500), 2);
+    ck_assert_uint_eq(latency_over(&l, 2000), 1);
+    ck_assert_uint_eq(latency_over(&l, UINT64_MAX), 0);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *suite = suite_create("latency");
@@ -59,6 +71,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, short_durations_are_exact);
     tcase_add_test(tc, long_ones_are_at_most_a_sixtieth_too_long);
     tcase_add_test(tc, none_is_longer_than_the_worst);
+    tcase_add_test(tc, those_that_are_longer_are_counted);
     suite_add_tcase(suite, tc);
     return suite;
 }

@@ -92,6 +92,33 @@ START_TEST(what_a_result_does_not_have_is_null)
 }
 END_TEST
 
+START_TEST(a_series_keeps_its_points_in_order)
+{
+    static const struct bench_point points[] = {{0, 1.5}, {0.25, 1}};
+    const struct bench_series series = {
+        .name = "of a plot", .x_unit = "s", .y_unit = "MiB", .points = points, .n = 2};
+    const char *name;
+    double x, y;
+    struct err e;
+    struct bench_report *report;
+    char *folder = tmpdir_make();
+    char *path = tmpdir_path(folder, "report.json");
+    ck_assert_int_eq(bench_report_new(&report, &e), 0);
+    ck_assert_int_eq(bench_report_add_series(report, &series, &e), 0);
+    ck_assert_int_eq(bench_report_write(report, path, &e), 0);
+    bench_report_free(report);
+    json_t *root = json_load_file(path, 0, NULL);
+    ck_assert_int_eq(json_unpack(root, "{s:[{s:s, s:[[f, f], [f, f]]}]}", "series", "name", &name,
+                                 "points", &x, &y, &x, &y),
+                     0);
+    ck_assert_str_eq(name, "of a plot");
+    ck_assert(x == 0.25 && y == 1);
+    json_decref(root);
+    free(path);
+    tmpdir_remove(folder);
+}
+END_TEST
+
 START_TEST(a_report_that_cannot_be_written_says_where)
 {
     struct err e;
@@ -159,6 +186,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, a_ratio_at_its_target_is_met_and_one_below_is_not);
     tcase_add_test(tc, a_bound_that_is_the_most_is_met_from_below);
     tcase_add_test(tc, what_a_result_does_not_have_is_null);
+    tcase_add_test(tc, a_series_keeps_its_points_in_order);
     tcase_add_test(tc, a_report_that_cannot_be_written_says_where);
     tcase_add_test(tc, a_wide_table_has_a_line_for_each_case);
     suite_add_tcase(suite, tc);

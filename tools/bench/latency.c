@@ -43,3 +43,11 @@ uint64_t latency_at(const struct latency *l, double share)
     }
     return l->worst_ns;
 }
+
+uint64_t latency_over(const struct latency *l, uint64_t ns)
+{
+    uint64_t n = 0;
+    for (size_t i = bucket_of(ns) + 1; i < LATENCY_BUCKETS; i++)
+        n += l->counts[i];
+    return n;
+}

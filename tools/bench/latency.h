@@ -20,4 +20,7 @@ void latency_add(struct latency *l, uint64_t ns);
  * than the worst. 0 when there is none. */
 uint64_t latency_at(const struct latency *l, double share);
 
+/* How many were longer: those of the same bucket were not. */
+uint64_t latency_over(const struct latency *l, uint64_t ns);
+
 #endif

@@ -11,6 +11,7 @@
 struct bench_report {
     struct bench_result *results;
     size_t n_results;
+    json_t *series; /* an array; owned */
     char cpu[96];
     char kernel[96];
     long n_cpus;
@@ -38,8 +39,10 @@ static void read_cpu_model(char *buf, size_t len)
 int bench_report_new(struct bench_report **ret_report, struct err *e)
 {
     struct bench_report *r = calloc(1, sizeof *r);
-    if (!r)
+    if (!r || !(r->series = json_array())) {
+        free(r);
         return err_set(e, ERR_NOMEM, "make a benchmark report");
+    }
     struct utsname u;
     if (uname(&u) == 0)
         (void)snprintf(r->kernel, sizeof r->kernel, "%.20s %.64s", u.sysname, u.release);
@@ -54,6 +57,7 @@ void bench_report_free(struct bench_report *report)
 {
     if (!report)
         return;
+    json_decref(report->series);
     free(report->results);
     free(report);
 }
@@ -66,6 +70,29 @@ int bench_report_add(struct bench_report *report, const struct bench_result *r, 
         return err_set(e, ERR_NOMEM, "add a benchmark result");
     grown[report->n_results++] = *r;
     report->results = grown;
+    return 0;
+}
+
+static json_t *points_to_json(const struct bench_series *s)
+{
+    json_t *points = json_array();
+    for (size_t i = 0; i < s->n; i++) {
+        json_t *point = json_pack("[f, f]", s->points[i].x, s->points[i].y);
+        if (json_array_append_new(points, point) < 0) {
+            json_decref(points);
+            return NULL;
+        }
+    }
+    return points;
+}
+
+int bench_report_add_series(struct bench_report *report, const struct bench_series *s,
+                            struct err *e)
+{
+    json_t *series = json_pack("{s:s, s:s, s:s, s:o}", "name", s->name, "x_unit", s->x_unit,
+                               "y_unit", s->y_unit, "points", points_to_json(s));
+    if (json_array_append_new(report->series, series) < 0)
+        return err_set(e, ERR_NOMEM, "add a series to a report");
     return 0;
 }
 
@@ -200,9 +227,9 @@ static json_t *report_to_json(const struct bench_report *report)
     for (size_t i = 0; i < report->n_results; i++)
         if (json_array_append_new(results, result_to_json(&report->results[i])) < 0)
             goto fail;
-    return json_pack("{s:{s:s, s:I, s:I, s:s}, s:o}", "machine", "cpu", report->cpu, "cpus",
+    return json_pack("{s:{s:s, s:I, s:I, s:s}, s:o, s:O}", "machine", "cpu", report->cpu, "cpus",
                      (json_int_t)report->n_cpus, "memory_mib", (json_int_t)report->memory_mib,
-                     "kernel", report->kernel, "results", results);
+                     "kernel", report->kernel, "results", results, "series", report->series);
 fail:
     json_decref(results);
     return NULL;

@@ -39,6 +39,22 @@ void bench_report_free(struct bench_report *report); /* NULL is fine */
 int bench_report_add(struct bench_report *report, const struct bench_result *r,
                      struct err *e) MUST_CHECK;
 
+struct bench_point {
+    double x, y;
+};
+
+/* Points of a plot. */
+struct bench_series {
+    char name[96];
+    const char *x_unit, *y_unit; /* outlive the report */
+    const struct bench_point *points;
+    size_t n;
+};
+
+/* Copies the series and its points, for the JSON only. */
+int bench_report_add_series(struct bench_report *report, const struct bench_series *s,
+                            struct err *e) MUST_CHECK;
+
 /* The machine and every result, for reading. */
 void bench_report_print(const struct bench_report *report, FILE *out);
 
@@ -47,8 +63,8 @@ void bench_report_print(const struct bench_report *report, FILE *out);
 void bench_report_print_wide(const struct bench_report *report, FILE *out);
 
 /* {"machine": {...}, "results": [{"bench", "case", "value", "unit", "spread", "limit", "ratio",
- * "target", "bound", "met", "cores", "server_cores", "disk", "bound_by"}]}; what a result does not
- * have is null. */
+ * "target", "bound", "met", "cores", "server_cores", "disk", "bound_by"}], "series": [{"name",
+ * "x_unit", "y_unit", "points": [[x, y], ...]}]}; what a result does not have is null. */
 int bench_report_write(const struct bench_report *report, const char *path,
                        struct err *e) MUST_CHECK;
 
