@@ -7,10 +7,23 @@
 #include "broker/convert.h"
 #include "broker/group.h"
 
+/* Whether eight bytes are ASCII and none is a control character. */
+static bool is_plain(const uint8_t *bytes)
+{
+    const uint64_t high = 0x8080808080808080u;
+    uint64_t word;
+    memcpy(&word, bytes, sizeof word);
+    /* the high bit of each byte of the sums: 0x20 or more; 0x7f. A carry needs one that is set */
+    return ((word + 0x6060606060606060u) & ~(word + 0x0101010101010101u) & ~word & high) == high;
+}
+
 /* Whether ISO control characters are in it: 0x00-0x1f, and 0x7f-0x9f in UTF-8. */
 static bool has_control(struct span text)
 {
-    for (size_t i = 0; i < text.len; i++) {
+    size_t i = 0;
+    while (text.len - i >= 8 && is_plain(text.ptr + i))
+        i += 8;
+    for (; i < text.len; i++) {
         uint8_t c = text.ptr[i];
         if (c < 0x20 || c == 0x7f)
             return true;

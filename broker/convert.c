@@ -133,10 +133,16 @@ static void put_property(struct writer *w, struct span name, struct span value)
 {
     if (name.len == 0 || value.len == 0)
         return;
-    put_bytes(w, name);
-    put_bytes(w, span_of("\001", 1));
-    put_bytes(w, value);
-    put_bytes(w, span_of("\002", 1));
+    if (name.len + value.len + 2 > CONVERT_PROPERTIES_MAX - w->len) {
+        w->full = true;
+        return;
+    }
+    uint8_t *at = w->text + w->len;
+    memcpy(at, name.ptr, name.len);
+    at[name.len] = 1;
+    memcpy(at + name.len + 1, value.ptr, value.len);
+    at[name.len + 1 + value.len] = 2;
+    w->len += name.len + value.len + 2;
 }
 
 static void put_keys(struct writer *w, const struct span *keys, size_t n_keys)
@@ -157,16 +163,42 @@ static bool has_separator(struct span text)
     return text.len > 0 && (memchr(text.ptr, 1, text.len) || memchr(text.ptr, 2, text.len));
 }
 
-/* What the client says, or else its address without the port. */
-static struct span born_host_of(const struct proto_message *in, const char *peer)
+/* Without the port and brackets. */
+static struct span address_of(const char *peer)
 {
-    if (in->born_host.len > 0 && !has_separator(in->born_host))
-        return in->born_host;
     const char *colon = strrchr(peer, ':');
     struct span host = span_of(peer, colon ? (size_t)(colon - peer) : strlen(peer));
     if (host.len > 2 && host.ptr[0] == '[')
         host = span_of(host.ptr + 1, host.len - 2);
     return host;
+}
+
+struct convert_origin convert_origin_of(const char *peer, uint64_t now_ms)
+{
+    struct convert_origin origin = {.address = address_of(peer), .now_ms = now_ms};
+    (void)convert_parse_host(peer, &origin.host); /* 0.0.0.0:0 is what is then known */
+    return origin;
+}
+
+/* What the client says, or else where it is. */
+static struct span born_host_of(const struct proto_message *in, const struct convert_origin *origin)
+{
+    if (in->born_host.len > 0 && !has_separator(in->born_host))
+        return in->born_host;
+    return origin->address;
+}
+
+enum { DECIMAL_BYTES = 20 }; /* of the greatest number */
+
+/* Written from its end; no format is read for it. */
+static struct span format_decimal(char text[DECIMAL_BYTES], uint64_t number)
+{
+    size_t at = DECIMAL_BYTES;
+    do {
+        text[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    return span_of(text + at, DECIMAL_BYTES - at);
 }
 
 /* A user's own property of a name that the broker writes itself for this message. */
@@ -177,18 +209,17 @@ static bool is_overruled(const struct proto_message *in, struct span name)
 }
 
 /* The tag comes first: every scan of a subscriber looks for it. */
-static void put_properties(struct writer *w, const struct proto_message *in, const char *peer,
-                           uint64_t born_ms)
+static void put_properties(struct writer *w, const struct proto_message *in,
+                           const struct convert_origin *origin, uint64_t born_ms)
 {
-    char born[24];
-    int born_len = snprintf(born, sizeof born, "%" PRIu64, born_ms);
+    char born[DECIMAL_BYTES];
     put_property(w, span_str("TAGS"), in->tag);
     put_property(w, span_str("UNIQ_KEY"), in->message_id);
     put_keys(w, in->keys, in->n_keys);
     put_property(w, span_str("__SHARDINGKEY"), in->message_group);
     put_property(w, span_str("TRACE_CONTEXT"), in->trace_context);
-    put_property(w, span_str("__BORNHOST"), born_host_of(in, peer));
-    put_property(w, span_str("BORN_TIMESTAMP"), span_of(born, (size_t)born_len));
+    put_property(w, span_str("__BORNHOST"), born_host_of(in, origin));
+    put_property(w, span_str("BORN_TIMESTAMP"), format_decimal(born, born_ms));
     for (size_t i = 0; i < in->n_properties; i++)
         if (!is_overruled(in, in->properties[i].key))
             put_property(w, in->properties[i].key, in->properties[i].value);
@@ -204,7 +235,7 @@ int convert_to_record(const struct proto_message *in, const struct convert_origi
     if (has_separator(in->trace_context))
         return status_set(ret_status, CODE(BAD_REQUEST), "trace context has a control character");
     struct writer w = {.text = props->text};
-    put_properties(&w, in, origin->peer, born_ms);
+    put_properties(&w, in, origin, born_ms);
     if (w.full)
         return status_set(ret_status, CODE(MESSAGE_PROPERTIES_TOO_LARGE),
                           "message properties are over %d bytes as stored", CONVERT_PROPERTIES_MAX);
@@ -215,11 +246,11 @@ int convert_to_record(const struct proto_message *in, const struct convert_origi
                         ? STORE_SYSFLAG_COMPRESSED
                         : 0,
         .born_ms = born_ms,
+        .born_host = origin->host,
         .properties = span_of(props->text, w.len),
         .body = in->body,
         .n_body = in->n_body,
     };
-    (void)convert_parse_host(origin->peer, &m.born_host); /* 0.0.0.0:0 is what is then known */
     *ret = m;
     return 0;
 }

@@ -23,11 +23,15 @@ struct convert_properties {
     uint8_t text[CONVERT_PROPERTIES_MAX];
 };
 
-/* Where and when a message came from. */
+/* Where and when the messages of a request came from. */
 struct convert_origin {
-    const char *peer; /* "127.0.0.1:40112", "[::1]:40112" */
+    struct span address; /* as text, without the port and brackets; points into the peer */
+    struct store_host host;
     uint64_t now_ms;
 };
+
+/* Of "127.0.0.1:40112" or "[::1]:40112", which outlives it; 0.0.0.0:0 for anything else. */
+struct convert_origin convert_origin_of(const char *peer, uint64_t now_ms);
 
 /* Makes the record of a checked message (bounds.h): everything but its queue. `ret` points into
  * `in` and `props`. The status says what is too long for a record: ERR_INVAL. */

@@ -1,6 +1,7 @@
 /* SendMessage (rocketmq-grpc 6.4): each message of a request is checked, converted and appended on
- * its own; the request is read in place, and a body goes from its slices into the log. With sync
- * flush the request is kept until its messages are on disk, and answered then; no worker waits. */
+ * its own, to the topic that all of them have. The request is read in place, and a body goes from
+ * its slices into the log. With sync flush the request is kept until its messages are on disk, and
+ * answered then; no worker waits. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/handler.h"
 
@@ -25,6 +26,7 @@ struct send {
     struct proto_result *results;         /* of each message; texts are static, or in `failed` */
     size_t n, n_max;
     struct failed *failed;
+    struct topic_info topic; /* of all of them */
     struct convert_origin origin;
     struct store_ticket ticket; /* of all its messages */
     struct rpc_kept *kept;      /* while it waits for the disk; with a reference to the call */
@@ -155,12 +157,11 @@ static int check_type(const struct topic_info *topic, const struct proto_message
     return status_set(st, code, "%s", e.msg);
 }
 
-static int find_topic(struct broker *b, const struct proto_message *m, struct topic_info *ret,
-                      struct status *st)
+static int find_topic(struct send *s, struct status *st)
 {
-    int rc = handler_topic(b, m->topic, ret, st);
-    if (!rc && (!(ret->perm & TOPIC_PERM_WRITE) || ret->n_write_queues == 0))
-        rc = status_set(st, CODE(FORBIDDEN), "no writable queue in topic '%s'", ret->name);
+    int rc = handler_topic(s->b, s->messages[0].topic, &s->topic, st);
+    if (!rc && (!(s->topic.perm & TOPIC_PERM_WRITE) || s->topic.n_write_queues == 0))
+        rc = status_set(st, CODE(FORBIDDEN), "no writable queue in topic '%s'", s->topic.name);
     return rc;
 }
 
@@ -170,18 +171,15 @@ static int append(struct send *s, const struct proto_message *m, struct store_ap
                   struct status *st)
 {
     struct err e;
-    struct topic_info topic;
     struct store_message record;
-    int rc = find_topic(s->b, m, &topic, st);
+    int rc = bounds_check_message(m, s->b->cfg.max_message_bytes, st);
     if (!rc)
-        rc = bounds_check_message(m, s->b->cfg.max_message_bytes, st);
-    if (!rc)
-        rc = check_type(&topic, m, st);
+        rc = check_type(&s->topic, m, st);
     if (!rc)
         rc = convert_to_record(m, &s->origin, &s->props, &record, st);
     if (rc)
         return rc;
-    record.queue_id = choose_queue(s->b, &topic, m);
+    record.queue_id = choose_queue(s->b, &s->topic, m);
     record.defers_dispatch = s->n <= DISPATCH_HERE_MAX;
     rc = store_submit(s->b->store, &record, &s->ticket, ret, &e);
     return rc ? status_of_err(st, &e) : 0;
@@ -189,10 +187,11 @@ static int append(struct send *s, const struct proto_message *m, struct store_ap
 
 static void append_all(struct send *s)
 {
+    struct status st;
+    int rc = find_topic(s, &st);
     for (size_t i = 0; i < s->n; i++) {
-        struct status st;
         struct store_appended at;
-        if (append(s, &s->messages[i], &at, &st))
+        if (rc || append(s, &s->messages[i], &at, &st))
             note_failed(s, &s->results[i], &st);
         else
             s->results[i] = (struct proto_result){.code = CODE(OK),
@@ -249,15 +248,15 @@ static struct proto_result sum_up(const struct send *s)
 
 static void reply(struct send *s, const struct proto_reply *what)
 {
-    size_t len = proto_send_reply(NULL, what);
-    if (len > s->reply_max) {
-        uint8_t *grown = realloc(s->reply, len);
+    size_t room = proto_send_reply_room(what);
+    if (room > s->reply_max) {
+        uint8_t *grown = realloc(s->reply, room);
         if (!grown) {
             rpc_finish(s->call, RPC_RESOURCE_EXHAUSTED, "no memory for the reply");
             return;
         }
         s->reply = grown;
-        s->reply_max = len;
+        s->reply_max = room;
     }
     struct rpc_piece piece = {.bytes = span_of(s->reply, proto_send_reply(s->reply, what))};
     rpc_send(s->call, &piece, 1, /* more = */ false);
@@ -339,7 +338,7 @@ static void send_all(struct send *s)
 {
     struct broker *b = s->b;
     struct store_batch batch;
-    s->origin = (struct convert_origin){.peer = rpc_peer(s->call), .now_ms = b->io->now_ms(b->io)};
+    s->origin = convert_origin_of(rpc_peer(s->call), b->io->now_ms(b->io));
     s->ticket = (struct store_ticket){.on_settled = on_settled, .arg = s};
     store_batch_begin(b->store, STORE_PATH_APPEND, &batch);
     append_all(s);

@@ -174,7 +174,10 @@ struct proto_reply {
     size_t n;
 };
 
-/* Writes the response and returns its bytes; with `buf` NULL it only counts them. */
+/* Bytes that are enough for the response. */
+size_t proto_send_reply_room(const struct proto_reply *reply);
+
+/* Writes the response, for which there is room in `buf`, and returns its bytes. */
 size_t proto_send_reply(uint8_t *buf, const struct proto_reply *reply);
 
 /* ---- ReceiveMessageResponse, written around the body ---- */

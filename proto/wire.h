@@ -19,12 +19,20 @@ enum wire_type { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32
 #define WIRE_KEY(number, type) ((uint32_t)(number) << 3 | (uint32_t)(type))
 
 struct wire {
-    const struct span *slice; /* the one being read */
-    size_t at;                /* next byte in it */
-    size_t left;              /* bytes left of the message being read */
-    size_t pos;               /* bytes read since wire_of */
-    const char *bad;          /* what is malformed; NULL: nothing so far */
+    const uint8_t *at;        /* next byte */
+    const uint8_t *stop;      /* how far it may be read without a look at the rest of this */
+    const uint8_t *slice_end; /* of the slice being read */
+    const struct span *slice;
+    size_t slice_end_pos; /* bytes from the beginning to slice_end */
+    size_t end;           /* and to the end of the message being read */
+    const char *bad;      /* what is malformed; NULL: nothing so far */
 };
+
+/* Bytes read since wire_of. */
+static inline size_t wire_pos(const struct wire *w)
+{
+    return w->slice_end_pos - (size_t)(w->slice_end - w->at);
+}
 
 struct wire_field {
     uint32_t key;

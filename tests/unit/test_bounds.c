@@ -61,6 +61,27 @@ START_TEST(a_tag_is_not_blank_and_has_no_bar_or_control_character)
 }
 END_TEST
 
+START_TEST(a_control_character_is_found_wherever_it_stands)
+{
+    char tag[20];
+    struct proto_message m = legal();
+    m.has = PROTO_HAS_TAG;
+    m.tag = span_of(tag, sizeof tag);
+    for (size_t at = 0; at < sizeof tag; at++)
+        for (int c = 0; c < 0x80; c++) {
+            memset(tag, 'a', sizeof tag);
+            tag[at] = (char)c;
+            bool is_bad = c < 0x20 || c == 0x7f || c == '|';
+            ck_assert_msg((code_of(&m) != CODE(OK)) == is_bad, "%d at %zu", c, at);
+        }
+    for (size_t at = 0; at + 1 < sizeof tag; at++) {
+        memset(tag, 'a', sizeof tag);
+        memcpy(tag + at, "\xc2\x85", 2);
+        ck_assert_int_eq(code_of(&m), CODE(ILLEGAL_MESSAGE_TAG));
+    }
+}
+END_TEST
+
 START_TEST(each_key_is_checked)
 {
     struct span keys[] = {span_str("good"), span_str("also good"), span_str(" ")};
@@ -221,6 +242,7 @@ int main(void)
     tcase_add_test(tc, a_plain_message_is_legal);
     tcase_add_test(tc, a_message_needs_an_id);
     tcase_add_test(tc, a_tag_is_not_blank_and_has_no_bar_or_control_character);
+    tcase_add_test(tc, a_control_character_is_found_wherever_it_stands);
     tcase_add_test(tc, each_key_is_checked);
     tcase_add_test(tc, property_names_are_free_but_for_reserved_ones_and_control_characters);
     tcase_add_test(tc, tag_keys_and_properties_share_16384_bytes);

@@ -8,7 +8,7 @@
 #include "tests/lib/suite.h"
 
 static struct convert_properties props;
-static const struct convert_origin origin = {.peer = "10.1.2.3:4567", .now_ms = 1700000000123};
+static struct convert_origin origin; /* of start() */
 
 static struct span body = {(const uint8_t *)"body", 4};
 
@@ -84,6 +84,37 @@ START_TEST(what_the_client_does_not_say_comes_from_its_connection)
     ck_assert_uint_eq(record.born_ms, origin.now_ms);
     ck_assert_mem_eq(record.born_host.addr, want, 4);
     ck_assert_uint_eq(record.born_host.port, 4567);
+}
+END_TEST
+
+START_TEST(a_time_is_written_in_decimal_without_an_end)
+{
+    static const int64_t times[] = {0, 9, 10, 1700000000123, INT64_MAX};
+    static const char *const texts[] = {"0", "9", "10", "1700000000123", "9223372036854775807"};
+    struct proto_message m = minimal();
+    m.has = PROTO_HAS_BORN_TIMESTAMP;
+    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
+        m.born_ms = times[i];
+        expect_property(to_record(&m).properties, "BORN_TIMESTAMP", texts[i]);
+    }
+}
+END_TEST
+
+START_TEST(the_properties_of_a_record_fill_it_to_the_last_byte)
+{
+    static char trace[CONVERT_PROPERTIES_MAX];
+    struct proto_message m = minimal();
+    struct store_message record;
+    struct status st;
+    memset(trace, 'x', sizeof trace);
+    m.has = PROTO_HAS_TRACE_CONTEXT;
+    m.trace_context = span_of(trace, 1);
+    size_t others = to_record(&m).properties.len - 1;
+    m.trace_context = span_of(trace, CONVERT_PROPERTIES_MAX - others);
+    ck_assert_uint_eq(to_record(&m).properties.len, CONVERT_PROPERTIES_MAX);
+    m.trace_context.len++;
+    ck_assert_int_ne(convert_to_record(&m, &origin, &props, &record, &st), 0);
+    ck_assert_int_eq(st.code, CODE(MESSAGE_PROPERTIES_TOO_LARGE));
 }
 END_TEST
 
@@ -285,6 +316,11 @@ START_TEST(what_goes_in_comes_out)
 }
 END_TEST
 
+static void start(void)
+{
+    origin = convert_origin_of("10.1.2.3:4567", 1700000000123);
+}
+
 static void release(void)
 {
     convert_delivery_fini(&scratch);
@@ -294,9 +330,11 @@ int main(void)
 {
     Suite *suite = suite_create("convert");
     TCase *tc = tcase_create("convert");
-    tcase_add_checked_fixture(tc, NULL, release);
+    tcase_add_checked_fixture(tc, start, release);
     tcase_add_test(tc, the_fields_become_rocketmq_s_properties);
     tcase_add_test(tc, what_the_client_does_not_say_comes_from_its_connection);
+    tcase_add_test(tc, a_time_is_written_in_decimal_without_an_end);
+    tcase_add_test(tc, the_properties_of_a_record_fill_it_to_the_last_byte);
     tcase_add_test(tc, the_body_is_passed_on_where_it_lies);
     tcase_add_test(tc, a_compressed_body_is_flagged);
     tcase_add_test(tc, a_separator_in_a_trace_context_is_refused);

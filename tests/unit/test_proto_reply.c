@@ -39,7 +39,7 @@ static void expect_same(const ProtobufCMessage *message)
     size_t len;
     struct err e;
     ck_assert_int_eq(proto_pack(message, &packed, &len, &e), 0);
-    ck_assert_uint_eq(proto_send_reply(NULL, &reply), len);
+    ck_assert_uint_ge(proto_send_reply_room(&reply), len);
     ck_assert_uint_eq(proto_send_reply(written, &reply), len);
     ck_assert_mem_eq(written, packed, len);
     free(packed);

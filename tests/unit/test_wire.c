@@ -49,7 +49,7 @@ static void read_sample(const struct slices *s)
     expect(&w, &f, WIRE_KEY(5, WIRE_FIXED64), UINT64_C(0x0807060504030201));
     expect(&w, &f, WIRE_KEY(0x1fffffff, WIRE_VARINT), 1);
     ck_assert(!wire_next(&w, &f) && !w.bad);
-    ck_assert_uint_eq(w.pos, sizeof SAMPLE);
+    ck_assert_uint_eq(wire_pos(&w), sizeof SAMPLE);
 }
 
 START_TEST(a_message_reads_the_same_cut_at_any_byte)
