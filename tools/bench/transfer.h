@@ -62,6 +62,11 @@ size_t transfer_parts(const struct transfer *t, const struct transfer_slice *sli
 /* What was not sent yet: returns how many parts are done with, and shortens the next. */
 size_t transfer_parts_done(struct iovec *parts, size_t n, size_t sent);
 
+/* Around slices that are sent by a call each, so that the kernel makes one stream of them and not a
+ * segment of each: TCP_CORK, when there are several. What sends them by one call needs none. */
+int transfer_cork(struct transfer *t, size_t n, struct err *e) MUST_CHECK;
+int transfer_uncork(struct transfer *t, size_t n, struct err *e) MUST_CHECK;
+
 /* Sends all of it from memory. `flags` of send(2). */
 int transfer_send_all(struct transfer *t, const uint8_t *at, size_t len, int flags,
                       struct err *e) MUST_CHECK;

@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -51,6 +53,26 @@ int transfer_send_all(struct transfer *t, const uint8_t *at, size_t len, int fla
     return 0;
 }
 
+static int set_cork(struct transfer *t, size_t n, int value, struct err *e)
+{
+    if (n < 2)
+        return 0;
+    t->counts.n_calls++;
+    if (setsockopt(t->socket, IPPROTO_TCP, TCP_CORK, &value, sizeof value) < 0)
+        return err_sys(e, errno, "set TCP_CORK");
+    return 0;
+}
+
+int transfer_cork(struct transfer *t, size_t n, struct err *e)
+{
+    return set_cork(t, n, 1, e);
+}
+
+int transfer_uncork(struct transfer *t, size_t n, struct err *e)
+{
+    return set_cork(t, n, 0, e);
+}
+
 static int send_head(struct transfer *t, struct err *e)
 {
     return transfer_send_all(t, transfer_head, t->head_bytes, MSG_MORE, e);
@@ -86,7 +108,7 @@ static int send_read(struct transfer *t, const struct transfer_slice *slices, si
                      struct err *e)
 {
     uint8_t *buf = t->state;
-    int rc = 0;
+    int rc = transfer_cork(t, n, e);
     for (size_t i = 0; i < n && rc == 0; i++) {
         memcpy(buf, transfer_head, t->head_bytes);
         t->counts.user_copied += t->head_bytes;
@@ -95,7 +117,7 @@ static int send_read(struct transfer *t, const struct transfer_slice *slices, si
             rc = transfer_send_all(t, buf, t->head_bytes + slices[i].len, 0, e);
         t->counts.bytes += slices[i].len;
     }
-    return rc;
+    return rc < 0 ? rc : transfer_uncork(t, n, e);
 }
 
 /* ---- a mapping ---- */
@@ -129,10 +151,10 @@ static int send_together(struct transfer *t, const struct transfer_slice *slices
 static int send_each(struct transfer *t, const struct transfer_slice *slices, size_t n,
                      struct err *e)
 {
-    int rc = 0;
+    int rc = transfer_cork(t, n, e);
     for (size_t i = 0; i < n && rc == 0; i++)
         rc = send_together(t, &slices[i], 1, e);
-    return rc;
+    return rc < 0 ? rc : transfer_uncork(t, n, e);
 }
 
 /* Takes the pages out of the page tables; they stay in the page cache. */
@@ -162,14 +184,14 @@ static int sendfile_one(struct transfer *t, const struct transfer_slice *s, stru
 static int send_file(struct transfer *t, const struct transfer_slice *slices, size_t n,
                      struct err *e)
 {
-    int rc = 0;
+    int rc = transfer_cork(t, n, e);
     for (size_t i = 0; i < n && rc == 0; i++) {
         rc = send_head(t, e);
         if (rc == 0)
             rc = sendfile_one(t, &slices[i], e);
         t->counts.bytes += slices[i].len;
     }
-    return rc;
+    return rc < 0 ? rc : transfer_uncork(t, n, e);
 }
 
 struct pipe_pair {
@@ -230,14 +252,14 @@ static int splice_one(struct transfer *t, const struct transfer_slice *s, struct
 static int send_spliced(struct transfer *t, const struct transfer_slice *slices, size_t n,
                         struct err *e)
 {
-    int rc = 0;
+    int rc = transfer_cork(t, n, e);
     for (size_t i = 0; i < n && rc == 0; i++) {
         rc = send_head(t, e);
         if (rc == 0)
             rc = splice_one(t, &slices[i], e);
         t->counts.bytes += slices[i].len;
     }
-    return rc;
+    return rc < 0 ? rc : transfer_uncork(t, n, e);
 }
 
 const struct transfer_method transfer_read = {

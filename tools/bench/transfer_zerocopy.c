@@ -139,12 +139,12 @@ static int send_slice(struct transfer *t, const struct transfer_slice *s, struct
 static int send_zerocopy(struct transfer *t, const struct transfer_slice *slices, size_t n,
                          struct err *e)
 {
-    int rc = 0;
+    int rc = transfer_cork(t, n, e);
     for (size_t i = 0; i < n && rc == 0; i++) {
         rc = send_slice(t, &slices[i], e);
         t->counts.bytes += slices[i].len;
     }
-    return rc;
+    return rc < 0 ? rc : transfer_uncork(t, n, e);
 }
 
 const struct transfer_method transfer_zerocopy = {
