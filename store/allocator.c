@@ -198,11 +198,18 @@ static int populate_piece(struct allocator *a, struct mapped_file *f, const stru
     return rc;
 }
 
+/* Not beyond the window: while a piece of another is late, more would be made without end. */
+static uint64_t help_end(const struct allocator *a, const struct mapped_file *f)
+{
+    uint64_t published = atomic_load_explicit(a->published, memory_order_acquire);
+    return window_end(f, published > f->start ? published - f->start : 0, a->window_bytes);
+}
+
 bool allocator_help(struct allocator *a, struct mapped_file *f, struct err *e)
 {
     struct piece p;
     lock_take(&a->lock);
-    bool is_mine = !a->is_helped && a->window_bytes > 0 && claim(f, HELP_BYTES, f->bytes, &p);
+    bool is_mine = !a->is_helped && a->window_bytes > 0 && claim(f, HELP_BYTES, help_end(a, f), &p);
     a->is_helped |= is_mine;
     lock_drop(&a->lock);
     if (!is_mine)

@@ -211,11 +211,25 @@ START_TEST(an_appender_populates_where_the_window_is_late)
     struct err e;
     uint64_t n_turns = a.n_turns;
     ck_assert(allocator_help(&a, mf.files[0], &e));
-    ck_assert_uint_eq(mf.files[0]->populated, IDLE_WINDOW + HELP_BYTES);
+    ck_assert_uint_eq(mf.files[0]->populated, WINDOW);
+    published = FILE_BYTES - WINDOW / 2;
+    ck_assert(allocator_help(&a, mf.files[0], &e));
+    ck_assert_uint_eq(mf.files[0]->populated, WINDOW + HELP_BYTES);
     ck_assert(allocator_help(&a, mf.files[0], &e));
     ck_assert_uint_eq(mf.files[0]->populated, FILE_BYTES);
     ck_assert(!allocator_help(&a, mf.files[0], &e)); /* nothing is left to do */
-    ck_assert_uint_eq(a.n_turns, n_turns + 2);       /* others go on too */
+    ck_assert_uint_eq(a.n_turns, n_turns + 3);       /* others go on too */
+}
+END_TEST
+
+START_TEST(an_appender_populates_no_further_than_the_window_while_a_piece_is_late)
+{
+    struct err e;
+    mf.files[0]->claimed = IDLE_WINDOW + MAPPED_PAGE_BYTES; /* somebody is at it */
+    ck_assert(allocator_help(&a, mf.files[0], &e));
+    ck_assert_uint_eq(mf.files[0]->claimed, WINDOW);
+    ck_assert(!allocator_help(&a, mf.files[0], &e));
+    ck_assert_uint_eq(mf.files[0]->populated, IDLE_WINDOW);
 }
 END_TEST
 
@@ -282,6 +296,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, room_comes_back_when_the_disk_has_some);
     tcase_add_test(tc, a_stopped_allocator_lets_nobody_wait);
     tcase_add_test(tc, an_appender_populates_where_the_window_is_late);
+    tcase_add_test(tc, an_appender_populates_no_further_than_the_window_while_a_piece_is_late);
     tcase_add_test(tc, one_appender_helps_and_the_others_wait);
     tcase_add_test(tc, what_an_appender_cannot_populate_is_told_and_tried_again);
     tcase_add_test(tc, window_and_appender_populate_one_file_without_a_gap);
