@@ -42,6 +42,10 @@ struct io {
     /* Whether the page-aligned page of a mapped file is in memory: 1 or 0. */
     int (*is_resident)(struct io *io, uint8_t *page);
     int (*advise)(struct io *io, uint8_t *base, uint64_t len, enum io_advice advice);
+    /* Drops clean pages that no page table points at from the page cache: the next to read them
+     * reads the disk. */
+    int (*forget)(struct io *io, int fd, uint64_t off, uint64_t len);
+    int (*rss)(struct io *io, uint64_t *ret_bytes); /* resident memory of this process */
     /* Durable once it returns 0; page-aligned start. */
     int (*sync_map)(struct io *io, uint8_t *base, uint64_t len);
     int (*sync_fd)(struct io *io, int fd);

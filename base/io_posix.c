@@ -121,6 +121,32 @@ static int posix_advise(struct io *io, uint8_t *base, uint64_t len, enum io_advi
     return madvise(base, len, native[advice]) < 0 ? -errno : 0;
 }
 
+static int posix_forget(struct io *io, int fd, uint64_t off, uint64_t len)
+{
+    (void)io;
+    return -posix_fadvise(fd, (off_t)off, (off_t)len, POSIX_FADV_DONTNEED);
+}
+
+static int posix_rss(struct io *io, uint64_t *ret_bytes)
+{
+    (void)io;
+    char text[128]; /* pages: all, resident, ... */
+    unsigned long long n_all, n_resident;
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    ssize_t n = read(fd, text, sizeof text - 1);
+    int rc = n < 0 ? -errno : 0;
+    (void)close(fd); /* read only: nothing to lose */
+    if (rc < 0)
+        return rc;
+    text[n] = '\0';
+    if (sscanf(text, "%llu %llu", &n_all, &n_resident) != 2)
+        return -EINVAL;
+    *ret_bytes = n_resident * (uint64_t)sysconf(_SC_PAGESIZE);
+    return 0;
+}
+
 static int posix_sync_map(struct io *io, uint8_t *base, uint64_t len)
 {
     (void)io;
@@ -234,6 +260,8 @@ struct io *io_posix(void)
         .populate = posix_populate,
         .is_resident = posix_is_resident,
         .advise = posix_advise,
+        .forget = posix_forget,
+        .rss = posix_rss,
         .sync_map = posix_sync_map,
         .sync_fd = posix_sync_fd,
         .sync_dir = posix_sync_dir,

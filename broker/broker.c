@@ -142,6 +142,7 @@ static int open_store(struct broker *b, const struct budget *budget, uint16_t po
                                 .flush_bytes = cfg->flush_bytes,
                                 .populate_window_bytes = budget->populated_bytes,
                                 .mapped_budget_bytes = budget->mapped_bytes,
+                                .resident_budget_bytes = budget->resident_bytes,
                                 .index_slots = (uint32_t)cfg->index_slots,
                                 .index_items = (uint32_t)cfg->index_items,
                                 .without_index = !cfg->index_enabled,

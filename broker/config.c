@@ -98,9 +98,9 @@ static const struct option options[] = {
     NUMBER("maxIndexNum", index_items, 16, 1000000000, 0, "20000000",
            "Keys that one file of the index takes."),
     NUMBER("residentMemoryBudget", resident_budget_bytes, 0, INT64_MAX, 0, "0",
-           "Resident memory (VmRSS) in bytes that the broker is meant for; other budgets are "
-           "derived from it. 0: half of the control group's limit or, if that is less, of what the "
-           "machine has available at start, and at least 64 MiB."),
+           "Resident memory (VmRSS) in bytes to stay within: parts of files used longest ago "
+           "are given back. 0: half of the control group's limit or, if that is less, of what "
+           "the machine has available at start, and at least 64 MiB."),
     NUMBER("mappedMemoryBudget", mapped_budget_bytes, 0, INT64_MAX, 0, "0",
            "Commit-log bytes kept mapped; cold files beyond it are unmapped. 0: sixteen times "
            "`residentMemoryBudget`, at least four files."),

@@ -163,6 +163,8 @@ static void fill_counts(SV1(GetStatsResponse) *reply, const struct store_stats *
     reply->flushes = s->n_flushes;
     reply->flushed_bytes = s->flushed_bytes;
     reply->unmapped = s->n_unmapped;
+    reply->relaxed = s->n_relaxed;
+    reply->forgotten = s->n_forgotten;
     reply->append_waits = s->n_append_waits;
     reply->damaged = s->n_damaged;
     reply->bad_files = s->n_bad_files;

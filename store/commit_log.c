@@ -35,6 +35,7 @@ int commit_log_init(struct commit_log *log, const struct commit_log_options *opt
         mapped_files_init(&log->files, io, opt->folder, opt->file_bytes, MAPPED_READ, reclaimer, e);
     if (rc < 0)
         return rc;
+    log->files.written = &log->published;
     lock_init(&log->lock, LOCK_APPEND);
     uint64_t record_max = (uint64_t)opt->max_message_bytes + FORMAT_RECORD_OVERHEAD;
     uint64_t window = opt->window_bytes > record_max ? opt->window_bytes : record_max;
@@ -413,14 +414,15 @@ static int check_published(struct commit_log *log, uint64_t log_off, uint32_t si
     return 0;
 }
 
-int commit_log_look(struct commit_log *log, const struct mapped_file *f, uint64_t log_off,
-                    uint32_t size, struct store_record *ret_rec, struct err *e)
+int commit_log_look(struct commit_log *log, struct mapped_file *f, uint64_t log_off, uint32_t size,
+                    struct store_record *ret_rec, struct err *e)
 {
     int rc = check_published(log, log_off, size, e);
     if (rc < 0)
         return rc;
     const char *why = "it crosses the end of its file";
     uint64_t at = log_off - f->start;
+    parts_use(f, at, at + size <= f->bytes ? at + size : at);
     struct store_record rec;
     enum record_check check = RECORD_BAD;
     if (at + size <= f->bytes)

@@ -108,8 +108,8 @@ int commit_log_read(struct commit_log *log, uint64_t log_off, uint32_t size,
                     struct err *e) MUST_CHECK;
 
 /* The same of a file that the caller has pinned and that holds `log_off`; no pin is added. */
-int commit_log_look(struct commit_log *log, const struct mapped_file *f, uint64_t log_off,
-                    uint32_t size, struct store_record *ret_rec, struct err *e) MUST_CHECK;
+int commit_log_look(struct commit_log *log, struct mapped_file *f, uint64_t log_off, uint32_t size,
+                    struct store_record *ret_rec, struct err *e) MUST_CHECK;
 
 static inline uint64_t commit_log_published(const struct commit_log *log)
 {

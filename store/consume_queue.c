@@ -103,13 +103,14 @@ struct store_queue_entry consume_queue_at(const struct queue_view *v, uint64_t i
 /* Once for each block, and no further than the queue goes: IO_RANDOM leaves that to us. */
 void consume_queue_fetch(const struct queue_view *v, uint64_t from, uint64_t to)
 {
-    const struct mapped_file *f = v->file;
+    struct mapped_file *f = v->file;
     uint64_t first = (uint64_t)(v->entries - f->base);
     uint64_t at = first + from * STORE_QUEUE_ENTRY_BYTES;
     uint64_t upto = first + to * STORE_QUEUE_ENTRY_BYTES;
     uint64_t end = first + v->n * STORE_QUEUE_ENTRY_BYTES;
     uint64_t block = upto / READ_AHEAD_BYTES * READ_AHEAD_BYTES;
     uint64_t block_end = block + READ_AHEAD_BYTES < end ? block + READ_AHEAD_BYTES : end;
+    parts_use(f, at, upto);
     bool is_entered = at <= block && block < upto;
     if (is_entered && block_end > upto)
         (void)f->io->advise(f->io, f->base + block, block_end - block, IO_WILLNEED); /* speed */
@@ -124,6 +125,10 @@ int consume_queue_read(struct consume_queue *q, uint64_t queue_off,
         return rc;
     if (n > v.n)
         n = v.n;
+    if (n > 0) {
+        uint64_t at = (uint64_t)(v.entries - v.file->base);
+        parts_use(v.file, at, at + n * STORE_QUEUE_ENTRY_BYTES);
+    }
     for (size_t i = 0; i < n; i++)
         entries[i] = consume_queue_at(&v, i);
     mapped_file_unpin(v.file);
@@ -184,6 +189,7 @@ static int write_entry(struct consume_queue *q, uint64_t queue_off,
     uint64_t in_file = at - q->tail->start + STORE_QUEUE_ENTRY_BYTES;
     uint64_t page_end = (in_file + MAPPED_PAGE_BYTES - 1) / MAPPED_PAGE_BYTES * MAPPED_PAGE_BYTES;
     record_queue_entry_encode(q->tail->base + (at - q->tail->start), entry);
+    parts_fill(q->tail, at - q->tail->start, in_file);
     if (page_end > q->tail->bytes)
         page_end = q->tail->bytes;
     atomic_store_explicit(&q->warm_upto, q->tail->start + page_end, memory_order_relaxed);

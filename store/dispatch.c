@@ -230,9 +230,10 @@ static int dispatch_next(struct dispatcher *d, uint64_t log_off, uint64_t end, e
     int rc = open_at(d, log_off, e);
     if (rc < 0)
         return rc;
-    const struct mapped_file *f = d->file;
+    struct mapped_file *f = d->file;
     uint64_t file_end = f->start + f->bytes;
     uint64_t upto = end < file_end ? end : file_end;
+    parts_use(f, log_off - f->start, log_off - f->start + 1);
     struct span rest = span_of(f->base + (log_off - f->start), upto - log_off);
     struct store_record rec;
     switch (record_decode(rest, log_off, &rec, /* ret_why = */ NULL)) {

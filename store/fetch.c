@@ -91,6 +91,7 @@ void fetch_hits(struct commit_log *log, const struct store_queue_entry *entries,
             uint64_t from, upto;
             if (!find_pages(&f, &entries[i], &from, &upto))
                 continue;
+            parts_use(f.file, from, upto); /* first: afterwards it may be in memory */
             if (from > f.upto || from < f.from || f.from == f.upto) {
                 ask(&f);
                 f.from = from;

@@ -14,14 +14,13 @@
 #include "store/flush.h"
 
 #include "store/checkpoint.h"
+#include "store/reclaimer.h"
 
 enum {
     UNIT_BYTES = 256 * 1024, /* larger than the folios that populating makes */
     THOROUGH_STEPS = 4,
-    KEEP_BEHIND_BYTES = 16 << 20, /* where those who read the tail are */
-    DROP_BYTES = 4 << 20,         /* at a time */
-    BEHIND_MAX = 8,               /* times the limit: appenders wait for the disk */
-    WAIT_MS = 1000,               /* only against a lost thread: what moves wakes the waiters */
+    BEHIND_MAX = 8, /* times the limit: appenders wait for the disk */
+    WAIT_MS = 1000, /* only against a lost thread: what moves wakes the waiters */
     NS_PER_MS = 1000000,
 };
 
@@ -110,7 +109,6 @@ void flusher_begin(struct flusher *fl, uint64_t log_off, const struct store_chec
     fl->queues_ms = cp->queue_ms;
     uint64_t checkpoint = cp->queue_off > 0 ? (uint64_t)cp->queue_off : 0;
     fl->queues_off = checkpoint < log_off ? checkpoint : log_off;
-    fl->dropped_off = log_off - log_off % MAPPED_PAGE_BYTES;
     atomic_store_explicit(&fl->flushed, log_off, memory_order_release);
     atomic_store_explicit(&fl->checkpoint, fl->queues_off, memory_order_release);
     (void)set_marks(fl); /* the first step comes at once */
@@ -174,30 +172,6 @@ static int flush_queues(struct flusher *fl, struct err *e)
     return rc;
 }
 
-/* Drops the page-table entries of what is flushed and dispatched: it stays in the page cache, and
- * who reads it maps it again. So what this process costs does not grow with what is written. */
-static void drop_behind(struct flusher *fl)
-{
-    uint64_t upto = atomic_load_explicit(&fl->flushed, memory_order_acquire);
-    uint64_t dispatched = atomic_load_explicit(&fl->dispatcher->dispatched, memory_order_acquire);
-    struct err e;
-    if (dispatched < upto)
-        upto = dispatched;
-    upto = upto > KEEP_BEHIND_BYTES ? upto - KEEP_BEHIND_BYTES : 0;
-    upto -= upto % DROP_BYTES;
-    while (fl->dropped_off < upto) {
-        struct mapped_file *f;
-        if (mapped_files_pin(&fl->log->files, fl->dropped_off, &f, &e) < 0)
-            return; /* only memory is at stake: the next step tries again */
-        uint64_t file_end = f->start + f->bytes;
-        uint64_t to = upto < file_end ? upto : file_end;
-        (void)f->io->advise(f->io, f->base + (fl->dropped_off - f->start), to - fl->dropped_off,
-                            IO_DONTNEED);
-        mapped_file_unpin(f);
-        fl->dropped_off = to;
-    }
-}
-
 /* What the index says of itself, which need not be in step with the queues. */
 static void take_index_mark(struct flusher *fl, struct store_checkpoint *cp)
 {
@@ -246,7 +220,7 @@ static int flush_upto(struct flusher *fl, uint64_t upto, bool is_due, struct err
     if (rc == 0 && is_due)
         rc = flush_queues_too(fl, e);
     if (rc == 0) {
-        drop_behind(fl);
+        worker_wake(&fl->log->files.reclaimer->worker);
     } else {
         commit_log_fail(fl->log);
         tell_waiters(fl);

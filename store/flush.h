@@ -25,7 +25,6 @@ struct flusher {
     struct store_checkpoint cp; /* as last written */
     uint64_t queues_off;        /* the queues are on disk for every record below it */
     uint64_t queues_ms;         /* store time of the last record below it */
-    uint64_t dropped_off;       /* the log's page-table entries below it were given back */
     uint64_t due_ns;            /* when queues and checkpoint come again, on the monotonic clock */
     unsigned n_steps;           /* of those that were due */
     struct lock lock;           /* LOCK_LEAF */

@@ -103,9 +103,10 @@ static int index_next(struct indexer *ix, uint64_t log_off, uint64_t end, struct
     int rc = open_at(ix, log_off, e);
     if (rc < 0)
         return rc;
-    const struct mapped_file *f = ix->file;
+    struct mapped_file *f = ix->file;
     uint64_t file_end = f->start + f->bytes;
     uint64_t upto = end < file_end ? end : file_end, found;
+    parts_use(f, log_off - f->start, log_off - f->start + 1);
     struct span rest = span_of(f->base + (log_off - f->start), upto - log_off);
     struct store_record rec;
     switch (record_decode(rest, log_off, &rec, /* ret_why = */ NULL)) {
@@ -137,6 +138,7 @@ static void forget(struct indexer *ix, uint64_t from)
     upto -= upto % MAPPED_PAGE_BYTES;
     if (upto > at)
         (void)f->io->advise(f->io, f->base + at, upto - at, IO_DONTNEED); /* only memory */
+    parts_drop(ix->file, at, upto);
 }
 
 /* Adds what is dispatched, one piece; whether more is there. */

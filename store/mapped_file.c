@@ -110,6 +110,7 @@ void mapped_file_free(struct mapped_file *f)
         return;
     assert(!mapped_file_is_pinned(f)); /* I3 */
     mapped_file_unmap(f);
+    free(f->parts);
     free(f->path);
     free(f);
 }
@@ -146,6 +147,7 @@ void mapped_file_unmap(struct mapped_file *f)
     if (!f->base)
         return;
     assert(!mapped_file_is_pinned(f)); /* I3 */
+    parts_drop(f, 0, f->bytes);
     guard_drop(f->base);
     (void)f->io->unmap(f->io, f->base, f->bytes); /* fails only for a range that is not ours */
     f->base = NULL;
@@ -184,7 +186,10 @@ int mapped_file_fill(struct mapped_file *f, uint64_t from, uint64_t to, struct e
 {
     assert(to <= atomic_load_explicit(&f->allocated, memory_order_acquire)); /* I1, I4 */
     int rc = f->io->populate(f->io, f->base + from, to - from);
-    return rc < 0 ? err_sys(e, -rc, "populate '%s' up to %" PRIu64, f->path, to) : 0;
+    if (rc < 0)
+        return err_sys(e, -rc, "populate '%s' up to %" PRIu64, f->path, to);
+    parts_fill(f, from, to);
+    return 0;
 }
 
 int mapped_file_sync(const struct mapped_file *f, uint64_t from, uint64_t to, struct err *e)

@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/io.h"
+#include "store/parts.h"
 #include "store/store.h"
 
 enum { MAPPED_PAGE_BYTES = 4096 };
@@ -26,8 +27,12 @@ struct mapped_file {
     /* set before shared, then constant */
     struct io *io;
     char *path;
-    uint64_t start; /* position of its first byte in the log or queue */
-    uint64_t bytes; /* length */
+    uint64_t start;     /* position of its first byte in the log or queue */
+    uint64_t bytes;     /* length */
+    struct parts *in;   /* where its parts are listed */
+    struct part *parts; /* owned; NULL: they are not listed */
+    /* of a log: what lies before it is not written any more; NULL: whoever writes can wait */
+    const _Atomic uint64_t *written;
     /* guarded by LOCK_FILES of the list it is in; does not change while pinned (I3) */
     uint8_t *base; /* NULL: not mapped */
     enum mapped_access access;

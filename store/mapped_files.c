@@ -200,7 +200,10 @@ static void advise(const struct mapped_files *mf, const struct mapped_file *f)
 
 int mapped_files_add(struct mapped_files *mf, struct mapped_file *f, struct err *e)
 {
-    int rc = 0;
+    int rc = parts_begin(&mf->reclaimer->parts, f, e);
+    if (rc < 0)
+        return rc;
+    f->written = mf->written;
     lock_take(&mf->lock);
     if (mf->n == mf->capacity) {
         size_t capacity = mf->capacity ? mf->capacity * 2 : 4;
@@ -309,6 +312,7 @@ bool mapped_files_unmap_coldest(struct mapped_files *mf, uint64_t below, uint64_
         if (f) {
             base = f->base;
             f->base = NULL; /* who comes now maps it anew */
+            parts_drop(f, 0, f->bytes);
         }
     }
     lock_drop(&mf->lock);
@@ -317,6 +321,28 @@ bool mapped_files_unmap_coldest(struct mapped_files *mf, uint64_t below, uint64_
     guard_drop(base);
     (void)mf->io->unmap(mf->io, base, mf->file_bytes); /* fails only for what is not ours */
     return true;
+}
+
+/* The n-th file from the oldest on; its base NULL: it is not mapped. Only the caller unmaps. */
+static struct mapped_file *nth(struct mapped_files *mf, size_t n, uint8_t **ret_base)
+{
+    lock_take(&mf->lock);
+    struct mapped_file *f = n < mf->n ? mf->files[n] : NULL;
+    *ret_base = f ? f->base : NULL;
+    lock_drop(&mf->lock);
+    return f;
+}
+
+void mapped_files_relax(struct mapped_files *mf, uint64_t below)
+{
+    uint8_t *base;
+    size_t i = 0;
+    for (struct mapped_file *f; (f = nth(mf, i, &base)) && f->start < below; i++) {
+        uint64_t len = below - f->start < f->bytes ? below - f->start : f->bytes;
+        len -= len % MAPPED_PAGE_BYTES;
+        if (base && len > 0)
+            (void)mf->io->advise(mf->io, base, len, IO_DONTNEED); /* only memory */
+    }
 }
 
 uint64_t mapped_files_pins_at(struct mapped_files *mf, uint64_t start)

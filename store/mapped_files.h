@@ -16,10 +16,11 @@ struct mapped_files {
     struct io *io;
     char *folder;
     uint64_t file_bytes;
-    enum mapped_access access;   /* how files are mapped on demand */
-    enum io_advice advice;       /* given for each mapping; init sets IO_NORMAL */
-    struct reclaimer *reclaimer; /* takes what is dropped */
-    struct lock lock;            /* LOCK_FILES */
+    enum mapped_access access;       /* how files are mapped on demand */
+    enum io_advice advice;           /* given for each mapping; init sets IO_NORMAL */
+    struct reclaimer *reclaimer;     /* takes what is dropped */
+    const _Atomic uint64_t *written; /* see struct mapped_file; init sets NULL */
+    struct lock lock;                /* LOCK_FILES */
     /* guarded by lock */
     struct mapped_file **files;
     size_t n;
@@ -57,6 +58,10 @@ int mapped_files_drop_from(struct mapped_files *mf, uint64_t off, struct err *e)
 /* Unmaps the file unused for longest that nobody has pinned and that ends at or below `below`;
  * false when there is none. `keep_bytes`: only while more than that is mapped. */
 bool mapped_files_unmap_coldest(struct mapped_files *mf, uint64_t below, uint64_t keep_bytes);
+
+/* Drops the page-table entries of everything mapped that lies below `below`. Thread: the one that
+ * unmaps. */
+void mapped_files_relax(struct mapped_files *mf, uint64_t below);
 
 /* Pins on the file that starts at `start`; 0 when there is none. */
 uint64_t mapped_files_pins_at(struct mapped_files *mf, uint64_t start);

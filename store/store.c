@@ -140,6 +140,7 @@ static int init_parts(struct store *s, const struct store_options *opt, struct e
 {
     char *folder = NULL;
     reclaimer_init(&s->reclaimer, &s->log.files, opt->mapped_budget_bytes, &s->flusher.flushed);
+    reclaimer_bound(&s->reclaimer, opt->resident_budget_bytes, s->io);
     s->has_reclaimer = true;
     int rc =
         consume_queues_init(&s->queues, s->io, s->root, opt->queue_file_bytes, &s->reclaimer, e);
@@ -222,6 +223,7 @@ static int recover(struct store *s, const struct store_options *opt, struct err 
     if (rc < 0)
         return rc;
     flusher_begin(&s->flusher, rec.synced, &cp);
+    reclaimer_follow(&s->reclaimer, &s->dispatcher.dispatched, rec.tail);
     s->report.elapsed_ms = (s->io->mono_ns(s->io) - began_ns) / 1000000;
     page_faults_add(&s->faults[STORE_PATH_RECOVERY], &began);
     return 0;
@@ -516,6 +518,8 @@ void store_stats(struct store *s, struct store_stats *ret)
     if (s->log.is_written)
         commit_stats(&s->commit, &st);
     st.n_unmapped = atomic_load_explicit(&s->reclaimer.n_unmapped, memory_order_relaxed);
+    st.n_relaxed = atomic_load_explicit(&s->reclaimer.n_relaxed, memory_order_relaxed);
+    st.n_forgotten = atomic_load_explicit(&s->reclaimer.n_forgotten, memory_order_relaxed);
     st.n_damaged = atomic_load_explicit(&s->n_damaged, memory_order_relaxed) +
                    atomic_load_explicit(&s->dispatcher.n_damaged, memory_order_relaxed);
     st.n_index_dropped = atomic_load_explicit(&s->indexer.n_dropped, memory_order_relaxed);

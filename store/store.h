@@ -121,6 +121,7 @@ struct store_options {
     uint64_t flush_bytes;           /* unflushed: flushed before the interval; 8 times: wait */
     uint64_t populate_window_bytes; /* populated ahead of the writer at most, 64 MiB */
     uint64_t mapped_budget_bytes;   /* cold commit-log files beyond it are unmapped; 0: no limit */
+    uint64_t resident_budget_bytes; /* of this process's memory; 0: no limit (docs/memory.md) */
     uint32_t index_slots;           /* maxHashSlotNum, 5,000,000 */
     uint32_t index_items;           /* maxIndexNum, 20,000,000 */
     bool without_index;             /* messageIndexEnable=false: no key is found later */
@@ -343,6 +344,8 @@ struct store_stats {
     uint64_t max_grouped;         /* records in the largest group */
     uint64_t written_bytes;       /* of groups; with fillers */
     uint64_t n_unmapped;          /* cold files unmapped so far */
+    uint64_t n_relaxed;           /* cold parts of files whose pages were given back */
+    uint64_t n_forgotten;         /* of these: read from disk, dropped from the page cache too */
     uint64_t lead_bytes;          /* populated ahead of the writer; 0 with sync flush */
     uint64_t lead_ms;             /* until it is used up at the rate of now; 0: no appends */
     uint64_t n_append_waits;      /* appends that waited for room or for the disk: stalls */

@@ -215,6 +215,20 @@ static int crash_advise(struct io *io, uint8_t *base, uint64_t len, enum io_advi
     return end(c, is_on ? c->inner->advise(c->inner, base, len, advice) : -EIO);
 }
 
+static int crash_forget(struct io *io, int fd, uint64_t off, uint64_t len)
+{
+    struct crash_io *c = crash_of(io);
+    bool is_on = begin_look(c);
+    return end(c, is_on ? c->inner->forget(c->inner, fd, off, len) : -EIO);
+}
+
+static int crash_rss(struct io *io, uint64_t *ret_bytes)
+{
+    struct crash_io *c = crash_of(io);
+    bool is_on = begin_look(c);
+    return end(c, is_on ? c->inner->rss(c->inner, ret_bytes) : -EIO);
+}
+
 /* The syncs tell the model only: the test's own disk need not be waited for. */
 static int crash_sync_map(struct io *io, uint8_t *base, uint64_t len)
 {
@@ -342,6 +356,8 @@ static const struct io crashing_io = {
     .populate = crash_populate,
     .is_resident = crash_is_resident,
     .advise = crash_advise,
+    .forget = crash_forget,
+    .rss = crash_rss,
     .sync_map = crash_sync_map,
     .sync_fd = crash_sync_fd,
     .sync_dir = crash_sync_dir,

@@ -137,6 +137,18 @@ static int fault_advise(struct io *io, uint8_t *base, uint64_t len, enum io_advi
     return fails(f, FAULT_ADVISE) ? -f->errno_value : f->inner->advise(f->inner, base, len, advice);
 }
 
+static int fault_forget(struct io *io, int fd, uint64_t off, uint64_t len)
+{
+    struct fault *f = fault_of(io);
+    return fails(f, FAULT_ADVISE) ? -f->errno_value : f->inner->forget(f->inner, fd, off, len);
+}
+
+static int fault_rss(struct io *io, uint64_t *ret_bytes)
+{
+    struct fault *f = fault_of(io);
+    return fails(f, FAULT_ADVISE) ? -f->errno_value : f->inner->rss(f->inner, ret_bytes);
+}
+
 static int fault_sync_map(struct io *io, uint8_t *base, uint64_t len)
 {
     struct fault *f = fault_of(io);
@@ -226,6 +238,8 @@ static const struct io faulty_io = {
     .populate = fault_populate,
     .is_resident = fault_is_resident,
     .advise = fault_advise,
+    .forget = fault_forget,
+    .rss = fault_rss,
     .sync_map = fault_sync_map,
     .sync_fd = fault_sync_fd,
     .sync_dir = fault_sync_dir,

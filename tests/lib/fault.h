@@ -20,7 +20,7 @@ enum fault_kind {
     FAULT_MAP = 1 << 7,
     FAULT_UNMAP = 1 << 8,
     FAULT_POPULATE = 1 << 9,
-    FAULT_ADVISE = 1 << 10, /* advise and is_resident */
+    FAULT_ADVISE = 1 << 10, /* advise, forget, is_resident, rss */
     FAULT_SYNC = 1 << 11,   /* sync_map, sync_fd and sync_dir */
     FAULT_RENAME = 1 << 12,
     FAULT_UNLINK = 1 << 13, /* unlink and rmdir */
