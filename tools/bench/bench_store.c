@@ -5,8 +5,9 @@
 
 int bench_store(int argc, char **argv)
 {
-    static const struct bench_set *const sets[] = {
-        &case_append, &case_durable, &case_dump, &case_pace, &case_read, &case_recover, NULL};
+    static const struct bench_set *const sets[] = {&case_append,  &case_durable, &case_dump,
+                                                   &case_memory,  &case_pace,    &case_read,
+                                                   &case_recover, NULL};
     return bench_main(
         "store",
         "Appends to scratch stores and reads them, beside memcpy and CRC-32 of the same bytes\n"

@@ -24,8 +24,8 @@ static int open_store(struct filled *f, struct err *e)
 {
     char root[PATH_BYTES];
     (void)snprintf(root, sizeof root, "%s/store", f->folder);
-    const struct store_options opt = {.root = root};
-    return store_open(&f->store, &opt, io_posix(), e);
+    f->options.root = root;
+    return store_open(&f->store, &f->options, io_posix(), e);
 }
 
 /* ---- filling ---- */
@@ -83,7 +83,7 @@ int filled_make(struct filled *f, const struct filled_options *opt, struct err *
         return err_set(e, ERR_NOMEM, "make a body");
     for (uint32_t i = 0; i < opt->body_bytes; i++)
         body[i] = (uint8_t)i;
-    *f = (struct filled){0};
+    *f = (struct filled){.options = opt->store};
     int rc = scratch_make(f->folder, opt->dir, e);
     if (rc == 0)
         rc = open_store(f, e);

@@ -13,11 +13,13 @@ struct filled_options {
     uint64_t n_messages;
     uint32_t body_bytes;
     const char *(*tag_of)(uint64_t i); /* the tag of the i-th message */
+    struct store_options store;        /* of the store; its root is ours */
 };
 
 struct filled {
     char folder[SCRATCH_PATH_BYTES];
     struct store *store; /* NULL while it is closed */
+    struct store_options options;
     uint64_t n_messages;
     uint64_t log_bytes; /* of all records */
 };
