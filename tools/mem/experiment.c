@@ -13,7 +13,6 @@
 #include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -121,7 +120,6 @@ static int take_told(struct experiment_outcome *o, const struct experiment_told 
 static int run_child(const struct experiment *x, const struct memory_group *group, const char *root,
                      struct experiment_told *told, struct experiment_outcome *ret, struct err *e)
 {
-    struct rusage used = {0};
     int status;
     pid_t pid = fork();
     if (pid < 0)
@@ -131,9 +129,8 @@ static int run_child(const struct experiment *x, const struct memory_group *grou
     int rc = look_on(ret, pid, e);
     if (rc < 0)
         (void)kill(pid, SIGKILL);
-    while (wait4(pid, &status, 0, &used) < 0 && errno == EINTR)
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         continue;
-    ret->peak_rss_bytes = (uint64_t)used.ru_maxrss * 1024;
     return rc < 0 ? rc : take_told(ret, told, x, e);
 }
 

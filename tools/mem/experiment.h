@@ -29,6 +29,7 @@ struct experiment_part {
     double seconds;
     uint64_t bytes;                 /* of bodies */
     struct store_fault_mark faults; /* of the thread that does it */
+    uint64_t peak_rss_bytes;        /* of the process up to its end */
 };
 
 struct experiment_sample {
@@ -48,7 +49,6 @@ struct experiment_outcome {
     struct experiment_part append, read;           /* done only, and so on */
     struct store_path_faults paths[STORE_N_PATHS]; /* when all was appended */
     struct latency appends;
-    uint64_t peak_rss_bytes;
     struct experiment_sample samples[EXPERIMENT_SAMPLES_MAX]; /* also of what was killed */
     size_t n_samples;
 };

@@ -11,7 +11,7 @@
 
 #include "tools/bench/filled.h"
 
-enum { SLICES = 32, LOCKED_BYTES = 256 << 20 };
+enum { SLICES = 32, LOCKED_FILES = 3 };
 #define NS_PER_MS UINT64_C(1000000)
 #define NS_PER_S 1e9
 
@@ -37,6 +37,9 @@ static void add_since(struct experiment_part *p, const struct store_fault_mark *
                       uint64_t took_ns)
 {
     struct store_fault_mark now = faults_now();
+    struct rusage used = {0};
+    (void)getrusage(RUSAGE_SELF, &used); /* it fails for bad arguments only */
+    p->peak_rss_bytes = (uint64_t)used.ru_maxrss * 1024;
     p->faults.minor = now.minor - begun->minor;
     p->faults.major = now.major - begun->major;
     p->seconds = (double)took_ns / NS_PER_S;
@@ -127,18 +130,17 @@ static int read_all(struct work *w, struct err *e)
 
 /* ---- the whole ---- */
 
-/* Whether as much as a window and what follows it may be locked: asked of memory that is not there.
- */
-static int check_lockable(struct err *e)
+/* Whether as much as the files written to may be locked: asked of memory that is not there. */
+static int check_lockable(uint64_t file_bytes, struct err *e)
 {
-    void *base =
-        mmap(NULL, LOCKED_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    uint64_t len = LOCKED_FILES * file_bytes;
+    void *base = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (base == MAP_FAILED)
         return err_sys(e, errno, "map memory to be locked");
-    int rc = mlock2(base, LOCKED_BYTES, MLOCK_ONFAULT) < 0
+    int rc = mlock2(base, len, MLOCK_ONFAULT) < 0
                  ? err_set(e, ERR_UNSUPPORTED, "lock memory: ulimit -l is too low")
                  : 0;
-    (void)munmap(base, LOCKED_BYTES); /* ours, so it cannot fail */
+    (void)munmap(base, len); /* ours, so it cannot fail */
     return rc;
 }
 
@@ -146,7 +148,7 @@ static int open_store(struct work *w, const char *root, struct err *e)
 {
     const struct store_options opt = {
         .root = root, .file_bytes = w->x->file_bytes, .without_index = true};
-    int rc = w->x->policy == POLICY_LOCKED ? check_lockable(e) : 0;
+    int rc = w->x->policy == POLICY_LOCKED ? check_lockable(w->x->file_bytes, e) : 0;
     return rc == 0 ? store_open(&w->store, &opt, w->io, e) : rc;
 }
 

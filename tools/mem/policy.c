@@ -2,7 +2,11 @@
  *
  * The store asks for a window ahead of its writer to be populated and for page-table entries behind
  * it to go, and asks it of the seam to the kernel: so a policy is a seam that does otherwise, and
- * the store under it is the one that is shipped. */
+ * the store under it is the one that is shipped.
+ *
+ * Locked, a whole file is marked, and its pages are locked as they come. To lock each piece as it
+ * is populated would split the mapping there, and what of a 2 MiB page a split cuts through is
+ * unmapped: the writer would meet as many faults as if nothing were populated. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/mem/policy.h"
 
@@ -25,13 +29,17 @@ static const struct mem_policy_io *of(const struct io *io)
 
 static int populate(struct io *io, uint8_t *base, uint64_t len)
 {
-    enum mem_policy policy = of(io)->policy;
-    if (policy == POLICY_LAZY)
-        return 0;
-    int rc = io_posix()->populate(io_posix(), base, len);
-    if (rc == 0 && policy == POLICY_LOCKED && mlock(base, len) < 0)
-        rc = -errno;
-    return rc;
+    return of(io)->policy == POLICY_LAZY ? 0 : io_posix()->populate(io_posix(), base, len);
+}
+
+/* What is done to all of a log file. */
+static int treat_whole(enum mem_policy policy, uint8_t *base, uint64_t len)
+{
+    if (policy == POLICY_WHOLE)
+        return io_posix()->populate(io_posix(), base, len);
+    if (policy == POLICY_LOCKED && mlock2(base, len, MLOCK_ONFAULT) < 0)
+        return -errno;
+    return 0;
 }
 
 static int map(struct io *io, int fd, uint64_t len, bool writable, uint8_t **ret_base)
@@ -39,8 +47,8 @@ static int map(struct io *io, int fd, uint64_t len, bool writable, uint8_t **ret
     struct io *real = io_posix();
     uint8_t *base;
     int rc = real->map(real, fd, len, writable, &base);
-    if (rc == 0 && writable && of(io)->policy == POLICY_WHOLE && len == of(io)->log_file_bytes) {
-        rc = real->populate(real, base, len);
+    if (rc == 0 && writable && len == of(io)->log_file_bytes) {
+        rc = treat_whole(of(io)->policy, base, len);
         if (rc < 0)
             (void)real->unmap(real, base, len); /* the failure before is the one to tell */
     }

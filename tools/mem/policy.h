@@ -12,7 +12,7 @@ enum mem_policy {
     POLICY_WHOLE,  /* a file is populated when it is made; pages stay mapped */
     POLICY_WINDOW, /* populated ahead of the writer; pages stay mapped */
     POLICY_DROP,   /* and behind it page-table entries go: what the store does */
-    POLICY_LOCKED, /* and what is populated is locked until it goes */
+    POLICY_LOCKED, /* and what is there of a file is locked until it goes */
     POLICY_N,
 };
 

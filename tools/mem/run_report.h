@@ -19,10 +19,11 @@ enum run_figure {
     RUN_P999,
     RUN_WORST,
     RUN_STALLS, /* appends over a millisecond, by the GiB */
+    RUN_RSS,    /* the most while appending */
     RUN_READ_RATE,
     RUN_READ_MINOR,
     RUN_READ_MAJOR,
-    RUN_PEAK_RSS,
+    RUN_READ_RSS, /* the most at all */
     RUN_N_FIGURES,
 };
 
