@@ -13,6 +13,7 @@ static const struct command benches[] = {
     {"transfer", "Send a log in eleven ways, from read and send to sendfile and gRPC",
      bench_transfer},
     {"peers", "Publish and receive, beside another broker", bench_peers},
+    {"report", "Make a page of what benchmarks and experiments wrote", bench_report},
     {0},
 };
 

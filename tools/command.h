@@ -50,6 +50,7 @@ int cmd_verify(int argc, char **argv);
 /* Of `sluice bench`. */
 int bench_filter(int argc, char **argv);
 int bench_peers(int argc, char **argv);
+int bench_report(int argc, char **argv);
 int bench_rpc(int argc, char **argv);
 int bench_store(int argc, char **argv);
 int bench_transfer(int argc, char **argv);

@@ -209,16 +209,26 @@ static json_t *real_or_null(bool is_there, double value)
     return is_there ? json_real(value) : json_null();
 }
 
+/* What the bound is of, and from which side it is met. */
+static const char *bound_is(const struct bench_result *r)
+{
+    if (!r->target)
+        return NULL;
+    if (r->is_absolute)
+        return r->is_most ? "value <=" : "value >=";
+    return r->is_most ? "ratio <=" : "ratio >=";
+}
+
 static json_t *result_to_json(const struct bench_result *r)
 {
     bool has_ratio = r->limit > 0;
-    return json_pack("{s:s, s:s, s:f, s:s, s:f, s:o, s:o, s:s?, s:o, s:o, s:f, s:f, s:f, s:s?}",
-                     "bench", r->bench, "case", r->name, "value", r->value, "unit", r->unit,
-                     "spread", r->spread, "limit", real_or_null(has_ratio, r->limit), "ratio",
-                     real_or_null(has_ratio, ratio_of(r)), "target", r->target, "bound",
-                     real_or_null(r->target, r->bound), "met",
-                     has_verdict(r) ? json_boolean(is_met(r)) : json_null(), "cores", r->cores,
-                     "server_cores", r->server_cores, "disk", r->disk, "bound_by", r->bound_by);
+    return json_pack(
+        "{s:s, s:s, s:f, s:s, s:f, s:o, s:o, s:s?, s:o, s:o, s:f, s:f, s:f, s:s?, s:s?}", "bench",
+        r->bench, "case", r->name, "value", r->value, "unit", r->unit, "spread", r->spread, "limit",
+        real_or_null(has_ratio, r->limit), "ratio", real_or_null(has_ratio, ratio_of(r)), "target",
+        r->target, "bound", real_or_null(r->target, r->bound), "met",
+        has_verdict(r) ? json_boolean(is_met(r)) : json_null(), "cores", r->cores, "server_cores",
+        r->server_cores, "disk", r->disk, "bound_by", r->bound_by, "bound_is", bound_is(r));
 }
 
 static json_t *report_to_json(const struct bench_report *report)

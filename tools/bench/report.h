@@ -63,8 +63,9 @@ void bench_report_print(const struct bench_report *report, FILE *out);
 void bench_report_print_wide(const struct bench_report *report, FILE *out);
 
 /* {"machine": {...}, "results": [{"bench", "case", "value", "unit", "spread", "limit", "ratio",
- * "target", "bound", "met", "cores", "server_cores", "disk", "bound_by"}], "series": [{"name",
- * "x_unit", "y_unit", "points": [[x, y], ...]}]}; what a result does not have is null. */
+ * "target", "bound", "met", "cores", "server_cores", "disk", "bound_by", "bound_is"}], "series":
+ * [{"name", "x_unit", "y_unit", "points": [[x, y], ...]}]}; what a result does not have is null. Of
+ * a series' name "a: b", a is the plot that `bench report` makes of it and b the line in it. */
 int bench_report_write(const struct bench_report *report, const char *path,
                        struct err *e) MUST_CHECK;
 
