@@ -2,9 +2,10 @@
  *
  * Order within a step: log, then queues, then checkpoint. So what the checkpoint names was durable
  * before (I1); queue entries may reach the disk before what they point at, and recovery cuts them
- * then. While the log
- * moves only whole units behind the tail are synced: the kernel writes back whole folios, and the
- * tail's would be written again and again; every THOROUGH_STEPS-th step takes the tail too.
+ * then. While the log moves only whole units behind the tail are synced: the kernel writes back
+ * whole folios, and the tail's would be written again and again, and be write-protected under the
+ * appender, who would wait for the disk. Only when no unit was filled for THOROUGH_STEPS steps the
+ * tail is taken too.
  * Only queues that got entries since the last step are looked at; the dispatcher lists them.
  * When much is unflushed before the interval is over the log alone is flushed, in pieces: queues
  * are small and many. When the disk cannot follow appenders wait, at BEHIND_MAX times the limit.
@@ -228,13 +229,19 @@ static int flush_upto(struct flusher *fl, uint64_t upto, bool is_due, struct err
     return rc;
 }
 
-/* Where a step ends that flushes whole units unless it is thorough. */
-static uint64_t choose_end(const struct flusher *fl, uint64_t published, bool is_thorough)
+/* Where a step ends: with whole units while they come, else after a while with what there is. */
+static uint64_t choose_end(struct flusher *fl, uint64_t flushed, uint64_t published, bool is_due)
 {
+    uint64_t whole = published - published % UNIT_BYTES;
     /* a limit below a unit would be reached again at once */
-    if (is_thorough || fl->limit_bytes < UNIT_BYTES)
+    if (fl->limit_bytes < UNIT_BYTES)
         return published;
-    return published - published % UNIT_BYTES;
+    if (is_due)
+        fl->n_resting = whole > flushed ? 0 : fl->n_resting + 1;
+    if (fl->n_resting < THOROUGH_STEPS)
+        return whole;
+    fl->n_resting = 0;
+    return published;
 }
 
 static int until_due_ms(const struct flusher *fl)
@@ -250,12 +257,11 @@ int flusher_step(void *arg)
     if (commit_log_has_failed(fl->log))
         return WORKER_WHEN_WOKEN;
     bool is_due = until_due_ms(fl) == 0;
-    bool is_thorough = is_due && ++fl->n_steps % THOROUGH_STEPS == 0;
     uint64_t flushed = atomic_load_explicit(&fl->flushed, memory_order_acquire);
     uint64_t published = commit_log_published(fl->log); /* no less: it was loaded later */
     if (!is_due && published - flushed < fl->limit_bytes)
         return until_due_ms(fl); /* woken during the step before, which saw to it */
-    if (flush_upto(fl, choose_end(fl, published, is_thorough), is_due, &e) < 0)
+    if (flush_upto(fl, choose_end(fl, flushed, published, is_due), is_due, &e) < 0)
         return WORKER_WHEN_WOKEN;
     if (is_due)
         fl->due_ns = fl->io->mono_ns(fl->io) + fl->interval_ns;

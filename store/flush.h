@@ -26,7 +26,7 @@ struct flusher {
     uint64_t queues_off;        /* the queues are on disk for every record below it */
     uint64_t queues_ms;         /* store time of the last record below it */
     uint64_t due_ns;            /* when queues and checkpoint come again, on the monotonic clock */
-    unsigned n_steps;           /* of those that were due */
+    unsigned n_resting;         /* due steps since one found a whole unit, or took the tail */
     struct lock lock;           /* LOCK_LEAF */
     pthread_cond_t moved;       /* `stop_off` did, or the log failed */
     /* guarded by lock */

@@ -48,7 +48,22 @@ START_TEST(the_checkpoint_waits_for_the_queues)
 }
 END_TEST
 
-START_TEST(every_few_steps_the_tail_is_flushed_too)
+START_TEST(a_log_that_moves_on_is_flushed_by_whole_units_only)
+{
+    enum { UNIT = 256 * 1024 };
+    for (int i = 0; i < 10; i++) {
+        for (int k = 0; k < UNIT / 1000; k++) {
+            log_fixture_make_room(&f);
+            (void)log_fixture_append(&f, 1000);
+        }
+        (void)flusher_step(&f.flusher);
+        ck_assert_uint_ge(f.flusher.flushed, (uint64_t)i * UNIT);
+        ck_assert_uint_eq(f.flusher.flushed % UNIT, 0);
+    }
+}
+END_TEST
+
+START_TEST(the_tail_of_a_log_that_rests_is_flushed_a_few_steps_later)
 {
     (void)log_fixture_append(&f, 1000);
     (void)dispatcher_step(&f.dispatcher);
@@ -245,7 +260,8 @@ static Suite *make_suite(void)
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, a_flush_orders_checkpoint_flushed_and_published);
     tcase_add_test(tc, the_checkpoint_waits_for_the_queues);
-    tcase_add_test(tc, every_few_steps_the_tail_is_flushed_too);
+    tcase_add_test(tc, a_log_that_moves_on_is_flushed_by_whole_units_only);
+    tcase_add_test(tc, the_tail_of_a_log_that_rests_is_flushed_a_few_steps_later);
     tcase_add_test(tc, a_failed_sync_ends_appending_for_good);
     tcase_add_test(tc, only_queues_with_new_entries_are_flushed);
     tcase_add_test(tc, a_queue_dropped_before_its_flush_is_passed_over);
