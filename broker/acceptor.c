@@ -231,6 +231,7 @@ static bool obey(struct acceptor *a)
     bool is_refusing = a->is_refusing;
     bool is_closing = a->is_closing;
     lock_drop(&a->lock);
+    acceptor_end_named(a);
     if (is_refusing && a->listener.fd >= 0) {
         (void)close(a->listener.fd);
         a->listener.fd = -1;
@@ -434,7 +435,7 @@ uint16_t acceptor_port(const struct acceptor *a)
     return a->port;
 }
 
-static void wake(struct acceptor *a)
+void acceptor_wake(struct acceptor *a)
 {
     const uint64_t one = 1;
     (void)!write(a->wake.fd, &one, sizeof one); /* full: it is awake already */
@@ -446,7 +447,7 @@ void acceptor_refuse(struct acceptor *a)
         return;
     lock_take(&a->lock);
     a->is_refusing = true;
-    wake(a);
+    acceptor_wake(a);
     while (!a->has_refused)
         lock_wait(&a->lock, &a->changed, -1);
     lock_drop(&a->lock);
@@ -459,7 +460,7 @@ static void join(struct acceptor *a)
     lock_take(&a->lock);
     a->is_closing = true;
     lock_drop(&a->lock);
-    wake(a);
+    acceptor_wake(a);
     (void)pthread_join(a->thread, NULL);
 }
 
@@ -485,7 +486,7 @@ void acceptor_close(struct acceptor *a)
     size_t pos = 0;
     const struct map_entry *at;
     while ((at = map_next(&a->peers, &pos)) != NULL)
-        free(at->value);
+        peer_unref(at->value);
     map_fini(&a->peers);
     (void)pthread_cond_destroy(&a->changed);
     lock_fini(&a->lock);

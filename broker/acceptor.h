@@ -4,6 +4,8 @@
 #ifndef BROKER_ACCEPTOR_H
 #define BROKER_ACCEPTOR_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,6 +14,10 @@
 
 struct acceptor;
 struct grpc_server;
+
+/* Who is behind one of gRPC's connections. It is there as long as the
+ * connection, or as somebody has a reference. */
+struct peer;
 
 struct acceptor_options {
     const char *host;          /* a name or an address; without brackets */
@@ -44,9 +50,25 @@ void acceptor_refuse(struct acceptor *a);
 void acceptor_close(struct acceptor *a);
 
 /* Writes the client's real address, "127.0.0.1:40112" or "[::1]:40112", for gRPC's name of a
- * connection; a name that is not known is written as it is. Cut to `size`, always ends in NUL.
- * Thread: any. */
-void acceptor_peer(struct acceptor *a, const char *grpc_name, char *ret_text, size_t size);
+ * connection; a name that is not known is written as it is, and yields NULL. Cut to `size`, always
+ * ends in NUL. The reference is the caller's. Thread: any. */
+struct peer *acceptor_peer(struct acceptor *a, const char *grpc_name, char *ret_text, size_t size);
+
+struct peer *peer_ref(struct peer *p);
+void peer_unref(struct peer *p); /* NULL is fine */
+const char *peer_text(const struct peer *p);
+
+/* What gRPC was given for the client and has not written yet. */
+struct peer_unread {
+    /* atomic, relaxed: a sum and a time, which order nothing */
+    _Atomic uint64_t bytes;
+    _Atomic uint64_t moved_ms; /* when it was nothing, or some of it was written; monotonic */
+    _Atomic bool is_watched;   /* acq_rel: a timer looks after it */
+};
+struct peer_unread *peer_unread(struct peer *p);
+
+/* Ends the connection, soon; calls over it are lost. Thread: any. */
+void acceptor_end(struct acceptor *a, struct peer *p);
 
 /* What the first bytes of a connection say. */
 enum acceptor_hello {

@@ -51,11 +51,14 @@ struct relay {
     struct relay *next_dead;
 };
 
-/* Who is behind one of gRPC's connections. */
 struct peer {
+    /* set before shared, then constant */
     char text[PEER_BYTES];
     int fd;       /* gRPC's, for a plaintext connection; -1: relayed */
     uint64_t ino; /* the socket's: the number may have been used again */
+    struct peer_unread unread;
+    _Atomic unsigned n_refs; /* the map's and others': relaxed up, acq_rel down */
+    bool is_ending;          /* guarded by the acceptor's lock: it is to be ended */
 };
 
 struct acceptor {
@@ -87,10 +90,14 @@ struct acceptor {
     pthread_cond_t changed;
     /* guarded by lock */
     struct map peers; /* gRPC's name -> struct peer */
+    bool has_ending;  /* some peer is_ending */
     bool is_refusing;
     bool has_refused; /* the thread has taken note */
     bool is_closing;
 };
+
+/* Has the thread look at what it is asked for. Thread: any. */
+void acceptor_wake(struct acceptor *a);
 
 /* Asks epoll to watch `w` for `events`; false when it will not. */
 bool acceptor_watch(struct acceptor *a, struct watch *w, uint32_t events);
@@ -102,6 +109,11 @@ int acceptor_note(struct acceptor *a, const char *name, const char *peer, int fd
                   struct err *e) MUST_CHECK;
 
 void acceptor_forget(struct acceptor *a, const char *name);
+
+/* Ends the connections that acceptor_end named. Thread: the acceptor's, which
+ * alone accepts: so no client's socket gets a number between the look at it and
+ * its end. */
+void acceptor_end_named(struct acceptor *a);
 
 /* Whether one more connection is within the limit. */
 bool acceptor_has_room(struct acceptor *a, uint64_t now_ms);
@@ -115,6 +127,9 @@ void relay_open(struct acceptor *a, int fd, const char *peer);
 void relay_step(struct acceptor *a, struct relay_end *end, uint32_t events);
 
 void relay_close(struct acceptor *a, struct relay *r);
+
+/* The same by gRPC's name of the connection; one that is not there is fine. */
+void relay_close_name(struct acceptor *a, const char *name);
 
 /* Frees what was closed in this round of events. */
 void relay_free_dead(struct acceptor *a);

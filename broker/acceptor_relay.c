@@ -189,6 +189,15 @@ void relay_close(struct acceptor *a, struct relay *r)
     a->dead = r;
 }
 
+void relay_close_name(struct acceptor *a, const char *name)
+{
+    struct relay *r = a->relays;
+    while (r && strcmp(r->name, name) != 0)
+        r = r->next;
+    if (r)
+        relay_close(a, r);
+}
+
 void relay_free_dead(struct acceptor *a)
 {
     while (a->dead) {

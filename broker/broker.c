@@ -247,6 +247,8 @@ static int start_serving(struct broker *b, const char *host, uint16_t port, stru
                               .max_request_bytes = (uint32_t)b->cfg.max_request_bytes,
                               .memory_bytes = (size_t)b->cfg.request_memory_bytes,
                               .max_connections = (unsigned)b->cfg.max_connections,
+                              .max_unread_bytes = b->cfg.max_unread_bytes,
+                              .max_unread_ms = b->cfg.max_unread_ms,
                               .tls_cert_path = b->cfg.tls_cert[0] ? b->cfg.tls_cert : NULL,
                               .tls_key_path = b->cfg.tls_key[0] ? b->cfg.tls_key : NULL,
                               .methods = handler_methods,

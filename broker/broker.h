@@ -49,6 +49,7 @@ struct broker {
     _Atomic uint32_t next_write_queue;
     /* atomic, relaxed: statistics */
     _Atomic uint64_t n_damaged_bodies;
+    _Atomic uint64_t n_unread_refused;
     _Atomic uint64_t n_dead_letters;
     _Atomic uint64_t n_delivered, delivered_bytes; /* bytes of bodies */
     /* atomic: stored by broker_stop (seq_cst) before it wakes parked receives, loaded by a receive

@@ -62,6 +62,12 @@ static const struct option options[] = {
     NUMBER("maxConnections", max_connections, 0, 1000000, 0, "0",
            "Most connections at once; more are closed as they come. 0: 8192, or a quarter of the "
            "descriptors that the process may have if that is fewer."),
+    NUMBER("maxUnreadPerConnection", max_unread_bytes, 0, INT64_MAX, 0, "268435456",
+           "Bytes of messages sent over one connection that its client need not have read yet. "
+           "Beyond it receives are refused. 0: no limit."),
+    NUMBER("unreadTimeoutMillis", max_unread_ms, 1, 86400000, 0, "30000",
+           "A connection that has been beyond it for this time in ms, with no receive of it read "
+           "to its end, is ended."),
     TEXT("brokerName", broker_name, 1, "broker-a",
          "Name of the broker in routes."),
     TEXT("brokerClusterName", cluster_name, 1, "DefaultCluster",
@@ -82,7 +88,8 @@ static const struct option options[] = {
            "ends calls with RESOURCE_EXHAUSTED. A mark and no wall: a flood goes several times "
            "over."),
     NUMBER("flushIntervalCommitLog", flush_interval_ms, 1, 60000, 0, "500",
-           "Time in ms between two flushes of the log; every fourth takes the last 256 KiB too."),
+           "Time in ms between two flushes of the log, by whole 256 KiB. The rest follows when "
+           "four flushes found no more."),
     NUMBER("flushBytes", flush_bytes, 1048576, 4294967296, 0, "67108864",
            "Unflushed bytes of the log that are flushed before the interval is over; at eight "
            "times as many sends wait for the disk. With SYNC_FLUSH: most bytes on their way to the "

@@ -24,6 +24,8 @@ struct config {
     char tls_cert[CONFIG_TEXT_BYTES];     /* tls.server.certPath; empty: self-signed */
     char tls_key[CONFIG_TEXT_BYTES];      /* tls.server.keyPath; empty with the other */
     uint64_t max_connections;             /* maxConnections; 0: the acceptor chooses */
+    uint64_t max_unread_bytes;            /* maxUnreadPerConnection; 0: no limit */
+    uint64_t max_unread_ms;               /* unreadTimeoutMillis */
     char broker_name[CONFIG_TEXT_BYTES];  /* brokerName */
     char cluster_name[CONFIG_TEXT_BYTES]; /* brokerClusterName */
     char broker_ip[CONFIG_TEXT_BYTES];    /* brokerIP1: advertised, and the store host of records */

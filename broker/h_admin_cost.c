@@ -207,6 +207,8 @@ static void fill_broker(SV1(GetStatsResponse) *reply, struct broker *b)
     reply->delivered = atomic_load_explicit(&b->n_delivered, memory_order_relaxed);
     reply->delivered_bytes = atomic_load_explicit(&b->delivered_bytes, memory_order_relaxed);
     reply->parked = hold_count(b->holds);
+    reply->unread_refused = atomic_load_explicit(&b->n_unread_refused, memory_order_relaxed);
+    reply->unread_ended = rpc_n_unread_ended(b->server);
 }
 
 static void get_stats(struct broker *b, const void *request, struct rpc_call *call)

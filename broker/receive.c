@@ -14,6 +14,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/receive.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -116,6 +117,21 @@ static void reply_busy(struct receive *r, const struct err *e)
     deliver_status(r->b, r->call, &st);
 }
 
+/* A client that does not read what it has been sent gets no more: others of the
+ * group do. */
+static void reply_unread(struct receive *r)
+{
+    struct status st;
+    finish(r);
+    atomic_fetch_add_explicit(&r->b->n_unread_refused, 1, memory_order_relaxed); /* a count */
+    (void)status_set(&st, CODE(TOO_MANY_REQUESTS),
+                     "more than maxUnreadPerConnection (%" PRIu64
+                     ") bytes sent over this connection are not read yet",
+                     r->b->cfg.max_unread_bytes);
+    deliver_status(r->b, r->call, &st);
+    wake_next(r);
+}
+
 /* ---- scanning ---- */
 
 /* Whether nothing more is to be waited for, after a look that ended so. */
@@ -201,6 +217,10 @@ static void advance(struct receive *r)
 {
     lock_assert_held(&r->lock);
     struct taken room[BOUNDS_BATCH_MAX];
+    if (rpc_has_unread(r->call)) {
+        reply_unread(r);
+        return;
+    }
     enum take_end end = look(r, room);
     if (r->take.n > 0)
         reply(r);

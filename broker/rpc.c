@@ -267,6 +267,8 @@ static struct rpc_server *server_new(const struct rpc_options *opt)
     server->n_methods = opt->n_methods;
     server->registered = gpr_zalloc((opt->n_methods + 1) * sizeof *server->registered);
     server->ctx = opt->ctx;
+    server->max_unread_bytes = opt->max_unread_bytes;
+    server->max_unread_ms = opt->max_unread_ms;
     server->n_workers = opt->n_workers ? opt->n_workers : WORKERS_DEFAULT;
     server->workers = gpr_zalloc(server->n_workers * sizeof *server->workers);
     server->down = (struct rpc_tag){on_down, server};
@@ -394,13 +396,13 @@ void rpc_server_stop(struct rpc_server *server, uint32_t grace_ms)
         end_calls(server, grace_ms);
     else if (server->workers[0].queue)
         shut_down(server); /* it may have a listener; worker_join waits for its end */
-    acceptor_close(server->acceptor);
     if (server->timers)
         rpc_timers_stop(server->timers);
     close_posts(server);
     for (unsigned i = 0; i < server->n_workers; i++)
         worker_join(&server->workers[i]);
     run_late(server);
+    acceptor_close(server->acceptor); /* now nobody has a connection to end */
     rpc_timers_free(server->timers);
     grpc_server_destroy(server->grpc);
     for (unsigned i = 0; i < server->n_workers; i++)

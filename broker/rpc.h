@@ -61,6 +61,10 @@ struct rpc_options {
     const char *tls_cert_path;
     const char *tls_key_path;
     unsigned max_connections; /* 0: 8,192, or a quarter of the process's descriptors if fewer */
+    /* A connection for which gRPC holds more lent bytes (struct rpc_piece) than this has read too
+     * little; when none of them were written for that long, it is ended. 0: no limit. */
+    uint64_t max_unread_bytes;
+    uint64_t max_unread_ms;
 };
 
 /* Binds, starts the workers and serves. `*ret_server` is set before the first callback runs.
@@ -139,6 +143,13 @@ int rpc_outcome(const struct rpc_call *call);
 
 /* Whether the client is gone; a reply would reach nobody. Thread: any. */
 bool rpc_is_lost(const struct rpc_call *call);
+
+/* Whether the client has read too little of what was sent (struct rpc_options): it should not get
+ * more. Thread: any, while the call has not ended. */
+bool rpc_has_unread(const struct rpc_call *call);
+
+/* Connections that were ended for that. Thread: any. */
+uint64_t rpc_n_unread_ended(const struct rpc_server *server);
 
 /* Bytes of messages that were copied in this process on their way in or out: pieces without
  * release. Thread: any. */

@@ -155,14 +155,25 @@ static bool is_over(struct rpc_call *call)
     return call->is_closed || call->has_failed;
 }
 
+static uint64_t lent_bytes(const struct rpc_piece *pieces, size_t n)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < n; i++)
+        bytes += pieces[i].release ? pieces[i].bytes.len : 0;
+    return bytes;
+}
+
 void rpc_send(struct rpc_call *call, const struct rpc_piece *pieces, size_t n, bool more)
 {
+    struct rpc_server *server = call->server;
     struct rpc_outgoing *out = gpr_malloc(sizeof *out);
     *out = (struct rpc_outgoing){.buffer = rpc_message_build(pieces, n), .more = more};
     struct batch b = {.n = 0};
+    struct peer *slow = NULL;
     lock_take(&call->lock);
     bool is_taken = !is_over(call) && !call->is_finishing;
     if (is_taken) {
+        slow = rpc_unread_add(call, lent_bytes(pieces, n));
         *(call->tail ? &call->tail->next : &call->head) = out;
         call->tail = out;
         call->n_queued++;
@@ -173,6 +184,7 @@ void rpc_send(struct rpc_call *call, const struct rpc_piece *pieces, size_t n, b
         batch_start(call, &b, &call->sent);
     if (!is_taken)
         free_queued(out);
+    rpc_unread_watch(server, slow);
 }
 
 void rpc_finish(struct rpc_call *call, int status, const char *text)
@@ -250,6 +262,7 @@ static void end_if_done(struct rpc_call *call)
     grpc_slice_unref(call->text);
     call->text = grpc_empty_slice();
     drop_grpc(call);
+    rpc_unread_end(call);
     rpc_unref(call);
 }
 
@@ -449,7 +462,7 @@ static void watch_close(struct rpc_call *call)
 static void note_peer(struct rpc_call *call)
 {
     char *name = grpc_call_get_peer(call->grpc);
-    acceptor_peer(call->server->acceptor, name, call->peer, sizeof call->peer);
+    call->from = acceptor_peer(call->server->acceptor, name, call->peer, sizeof call->peer);
     gpr_free(name);
 }
 

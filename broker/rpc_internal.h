@@ -50,7 +50,11 @@ struct rpc_server {
     unsigned n_workers;
     struct rpc_timers *timers;
     struct acceptor *acceptor;
-    bool is_serving; /* grpc_server_start was called */
+    bool is_serving;           /* grpc_server_start was called */
+    uint64_t max_unread_bytes; /* of a connection; 0: no limit */
+    uint64_t max_unread_ms;
+
+    _Atomic uint64_t n_unread_ended; /* relaxed: a count */
 
     /* atomic, relaxed: only spreads posts over the workers */
     _Atomic unsigned next_worker;
@@ -95,6 +99,7 @@ struct rpc_call {
     gpr_timespec deadline;
     grpc_metadata_array metadata;
     char peer[RPC_PEER_BYTES];
+    struct peer *from; /* a reference; NULL: not known */
 
     /* the worker only */
     struct rpc_message request;
@@ -122,16 +127,17 @@ struct rpc_call {
     grpc_slice text;
     int status;
     unsigned n_queued;
-    unsigned n_ops;      /* batches in gRPC's hands */
-    bool has_headers;    /* the initial metadata was given to gRPC */
-    bool is_sending;     /* the tag `sent` is out */
-    bool is_finishing;   /* rpc_finish was called */
-    bool has_status;     /* the status was given to gRPC */
-    bool watches_close;  /* the close operation was given to gRPC */
-    bool close_in_batch; /* ... together with the status, under the tag `sent` */
-    bool is_closed;      /* it has come back: nothing may be started */
-    bool has_failed;     /* a write failed: the rest would too */
-    bool is_receiving;   /* the tag `received` is out */
+    uint64_t unread_bytes; /* of pieces lent to gRPC */
+    unsigned n_ops;        /* batches in gRPC's hands */
+    bool has_headers;      /* the initial metadata was given to gRPC */
+    bool is_sending;       /* the tag `sent` is out */
+    bool is_finishing;     /* rpc_finish was called */
+    bool has_status;       /* the status was given to gRPC */
+    bool watches_close;    /* the close operation was given to gRPC */
+    bool close_in_batch;   /* ... together with the status, under the tag `sent` */
+    bool is_closed;        /* it has come back: nothing may be started */
+    bool has_failed;       /* a write failed: the rest would too */
+    bool is_receiving;     /* the tag `received` is out */
 };
 
 /* ---- rpc_call.c ---- */
@@ -143,6 +149,20 @@ void rpc_call_offer(struct rpc_worker *worker, const struct rpc_method *method, 
 
 void rpc_server_note_kept(struct rpc_server *server);
 void rpc_server_note_dropped(struct rpc_server *server);
+
+/* ---- rpc_unread.c ---- */
+
+/* Counts bytes lent to gRPC until the call ends. The connection with a
+ * reference when it has too many, for rpc_unread_watch; else NULL. Locks:
+ * caller holds the call's. */
+struct peer *rpc_unread_add(struct rpc_call *call, uint64_t bytes);
+
+/* Sees to it that the connection is ended if it stays so; drops the reference.
+ * NULL is fine. */
+void rpc_unread_watch(struct rpc_server *server, struct peer *p);
+
+/* The call has ended. Thread: its worker. */
+void rpc_unread_end(struct rpc_call *call);
 
 /* ---- rpc_message.c ---- */
 

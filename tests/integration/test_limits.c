@@ -159,12 +159,10 @@ START_TEST(what_a_client_never_reads_goes_to_another_once_it_is_gone)
 }
 END_TEST
 
-/* Asks for messages on a connection of its own, and reads nothing but what the window lets in. */
-static void ask_and_stall(struct h2_raw *h, const struct messaging_receive *r)
+static void ask(struct h2_raw *h, const struct messaging_receive *r)
 {
     uint8_t head[5] = {0};
     struct span request = messaging_receive_bytes(r);
-    h2_raw_open(h, f.broker.endpoint);
     uint32_t stream = h2_raw_call(h, PROTO_RECEIVE_MESSAGE, "dying");
     head[4] = (uint8_t)request.len;
     ck_assert_uint_lt(request.len, 256);
@@ -174,6 +172,13 @@ static void ask_and_stall(struct h2_raw *h, const struct messaging_receive *r)
                       request.len);
     h2_raw_end(h, stream);
     free((void *)request.ptr);
+}
+
+/* Asks for messages on a connection of its own, and reads nothing but what the window lets in. */
+static void ask_and_stall(struct h2_raw *h, const struct messaging_receive *r)
+{
+    h2_raw_open(h, f.broker.endpoint);
+    ask(h, r);
     while (h->n_data_bytes == 0) /* the test's own limit ends it */
         (void)h2_raw_pump(h, /* wait_ms = */ 100);
 }
@@ -205,6 +210,108 @@ START_TEST(a_client_that_reads_nothing_does_not_keep_the_broker_from_stopping)
     stop();
     client_stream_close(unread);
     client_close(idle);
+}
+END_TEST
+
+/* ---- what is not read ---- */
+
+static Sluice__V1__GetStatsResponse *get_stats(void)
+{
+    Sluice__V1__GetStatsRequest req = SLUICE__V1__GET_STATS_REQUEST__INIT;
+    return messaging_call(f.client, PROTO_GET_STATS, &req.base,
+                          &sluice__v1__get_stats_response__descriptor);
+}
+
+static void await_refused(uint64_t n)
+{
+    uint64_t n_refused = 0;
+    while (n_refused < n) { /* the test's own limit ends it */
+        Sluice__V1__GetStatsResponse *stats = get_stats();
+        n_refused = stats->unread_refused;
+        messaging_free(stats);
+    }
+}
+
+static void expect_ended(uint64_t n)
+{
+    Sluice__V1__GetStatsResponse *stats = get_stats();
+    ck_assert_uint_eq(stats->unread_ended, n);
+    messaging_free(stats);
+}
+
+START_TEST(a_client_that_has_much_unread_gets_no_more)
+{
+    static const char *const args[] = {"--set", "maxUnreadPerConnection=4194304", NULL};
+    struct messaging_receive r = waiting;
+    struct h2_raw stalled;
+    r.filter = NULL;
+    start(args);
+    publish_big();
+    ask_and_stall(&stalled, &r);
+    ask(&stalled, &r);
+    await_refused(1);
+    expect_ended(0);
+    h2_raw_close(&stalled);
+    stop();
+}
+END_TEST
+
+static const char *const unread_args[] = {"--set", "maxUnreadPerConnection=4194304", "--set",
+                                          "unreadTimeoutMillis=200", NULL};
+
+START_TEST(a_client_that_reads_nothing_is_ended_and_others_get_its_messages)
+{
+    struct messaging_receive r = waiting;
+    struct h2_raw stalled;
+    r.filter = NULL;
+    r.invisible_ms = 600000;
+    start(unread_args);
+    publish_big();
+    ask_and_stall(&stalled, &r);
+    while (!stalled.is_closed) /* the test's own limit ends it */
+        (void)h2_raw_pump(&stalled, /* wait_ms = */ 100);
+    expect_ended(1);
+    r.batch = 1; /* so that this one is never beyond the limit */
+    receive_all(f.client, &r, N_BIG);
+    h2_raw_close(&stalled);
+    stop();
+}
+END_TEST
+
+START_TEST(a_tls_client_that_reads_nothing_is_ended_too)
+{
+    struct messaging_receive r = waiting;
+    struct client_options opt = {.tls = true, .client_id = "idle"};
+    struct client *idle = NULL;
+    struct err e;
+    r.filter = NULL;
+    r.invisible_ms = 600000;
+    start(unread_args);
+    publish_big();
+    opt.endpoint = f.broker.endpoint;
+    ck_assert_msg(client_open(&idle, &opt, &e) == 0, "%s", e.msg);
+    struct client_stream *unread = messaging_receive_start(idle, &r);
+    r.batch = 1;
+    receive_all(f.client, &r, N_BIG); /* once it is ended */
+    expect_ended(1);
+    client_stream_close(unread);
+    client_close(idle);
+    stop();
+}
+END_TEST
+
+START_TEST(a_client_that_reads_is_not_ended_however_much_it_gets)
+{
+    static const char *const args[] = {"--set", "maxUnreadPerConnection=4194304", "--set",
+                                       "unreadTimeoutMillis=10000", NULL};
+    struct messaging_receive r = waiting;
+    r.filter = NULL;
+    r.invisible_ms = 600000;
+    start(args);
+    publish_big();
+    receive_all(f.client, &r, N_BIG);
+    expect_ended(0);
+    stop();
 }
 END_TEST
 
@@ -277,6 +384,10 @@ int main(int argc, char **argv)
     tcase_add_test(tc, what_a_client_never_reads_goes_to_another_once_it_is_gone);
     tcase_add_test(tc, a_connection_that_dies_in_the_middle_of_a_reply_gives_its_messages_back);
     tcase_add_test(tc, a_client_that_reads_nothing_does_not_keep_the_broker_from_stopping);
+    tcase_add_test(tc, a_client_that_has_much_unread_gets_no_more);
+    tcase_add_test(tc, a_client_that_reads_nothing_is_ended_and_others_get_its_messages);
+    tcase_add_test(tc, a_tls_client_that_reads_nothing_is_ended_too);
+    tcase_add_test(tc, a_client_that_reads_is_not_ended_however_much_it_gets);
     tcase_add_test(tc,
                    requests_that_never_end_stay_within_their_memory_and_leave_with_their_client);
     suite_add_tcase(suite, tc);
