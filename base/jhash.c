@@ -39,10 +39,26 @@ static size_t decode_utf8(const uint8_t *s, size_t len, uint32_t *ret_point)
     return need;
 }
 
+/* Four at a time while all are ASCII: each then waits for one product instead of four. */
+static uint32_t hash_ascii(uint32_t h, struct span text, size_t *ret_used)
+{
+    enum { P1 = 31, P2 = P1 * P1, P3 = P2 * P1, P4 = P3 * P1 };
+    size_t i = 0;
+    for (; text.len - i >= 4; i += 4) {
+        const uint8_t *c = text.ptr + i;
+        if ((c[0] | c[1] | c[2] | c[3]) >= 0x80)
+            break;
+        h = P4 * h + ((uint32_t)P3 * c[0] + (uint32_t)P2 * c[1] + (uint32_t)P1 * c[2] + c[3]);
+    }
+    *ret_used = i;
+    return h;
+}
+
 int32_t jhash_more(int32_t before, struct span utf8)
 {
-    uint32_t h = (uint32_t)before;
-    for (size_t i = 0; i < utf8.len;) {
+    size_t n_ascii;
+    uint32_t h = hash_ascii((uint32_t)before, utf8, &n_ascii);
+    for (size_t i = n_ascii; i < utf8.len;) {
         if (utf8.ptr[i] < 0x80) {
             h = 31 * h + utf8.ptr[i++];
             continue;

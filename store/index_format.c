@@ -73,10 +73,20 @@ void index_item_encode(uint8_t dst[STORE_INDEX_ITEM_BYTES], const struct store_i
 
 /* ---- keys ---- */
 
+int32_t index_hash_topic(struct span topic)
+{
+    return jhash_more(jhash(topic), span_str("#"));
+}
+
+uint32_t index_hash_key(int32_t topic_hash, struct span key)
+{
+    int32_t h = jhash_more(topic_hash, key);
+    return h == INT32_MIN ? 0 : (uint32_t)(h < 0 ? -h : h);
+}
+
 uint32_t index_hash(struct span topic, struct span key)
 {
-    int32_t h = jhash_more(jhash_more(jhash(topic), span_str("#")), key);
-    return h == INT32_MIN ? 0 : (uint32_t)(h < 0 ? -h : h);
+    return index_hash_key(index_hash_topic(topic), key);
 }
 
 struct index_keys index_keys_of(const struct store_record *rec)
@@ -84,9 +94,23 @@ struct index_keys index_keys_of(const struct store_record *rec)
     struct index_keys keys = {0};
     if ((rec->sys_flag & STORE_SYSFLAG_TRANSACTION_MASK) == STORE_SYSFLAG_ROLLBACK)
         return keys;
-    (void)store_property_get(rec->properties, "UNIQ_KEY", &keys.unique); /* absent: empty */
-    (void)store_property_get(rec->properties, "KEYS", &keys.words);
+    struct span rest = rec->properties, name, value;
+    while (!(keys.unique.ptr && keys.words.ptr) && store_property_next(&rest, &name, &value)) {
+        if (!keys.unique.ptr && span_equal(name, span_str("UNIQ_KEY")))
+            keys.unique = value;
+        else if (!keys.words.ptr && span_equal(name, span_str("KEYS")))
+            keys.words = value;
+    }
     return keys;
+}
+
+uint32_t index_keys_count(struct index_keys keys)
+{
+    struct span key;
+    uint32_t n = 0;
+    while (index_keys_next(&keys, &key))
+        n++;
+    return n;
 }
 
 bool index_keys_next(struct index_keys *keys, struct span *ret_key)

@@ -16,6 +16,10 @@ void index_item_encode(uint8_t dst[STORE_INDEX_ITEM_BYTES], const struct store_i
 /* The hash of `topic#key` as items have it: not negative. */
 uint32_t index_hash(struct span topic, struct span key);
 
+/* The same in two steps, for many keys of one topic. */
+int32_t index_hash_topic(struct span topic);
+uint32_t index_hash_key(int32_t topic_hash, struct span key);
+
 /* The keys of a record that are still to come. */
 struct index_keys {
     struct span unique; /* UNIQ_KEY; empty: none, or done */
@@ -27,5 +31,8 @@ struct index_keys index_keys_of(const struct store_record *rec);
 
 /* The next key: the unique one first, then the words of KEYS. False when there is none. */
 bool index_keys_next(struct index_keys *keys, struct span *ret_key);
+
+/* How many there are. */
+uint32_t index_keys_count(struct index_keys keys);
 
 #endif

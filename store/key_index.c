@@ -294,25 +294,14 @@ static int roll(struct key_index *ki, uint64_t log_off, struct err *e)
     return 0;
 }
 
-static uint32_t count_keys(const struct store_record *rec)
-{
-    struct index_keys keys = index_keys_of(rec);
-    struct span key;
-    uint32_t n = 0;
-    while (index_keys_next(&keys, &key))
-        n++;
-    return n;
-}
-
-static int put_key(struct key_index *ki, const struct store_record *rec, struct span key,
+static int put_key(struct key_index *ki, const struct store_record *rec, uint32_t hash,
                    struct err *e)
 {
     int rc = 0;
     if (!ki->active || index_writer_room(ki->active) == 0)
         rc = roll(ki, rec->log_off, e);
     if (rc == 0)
-        rc = index_writer_put(ki->active, index_hash(rec->topic, key), rec->log_off, rec->store_ms,
-                              e);
+        rc = index_writer_put(ki->active, hash, rec->log_off, rec->store_ms, e);
     if (rc == 0 && ++ki->n_unrelaxed >= RELAX_ITEMS)
         key_index_relax(ki);
     return rc;
@@ -324,8 +313,9 @@ int key_index_put(struct key_index *ki, const struct store_record *rec, struct e
     if (!is_pending && ki->has_items && rec->log_off <= ki->last_log_off)
         return 0;
     unsigned n_skip = is_pending ? ki->n_pending : 0, n_done = 0;
-    uint32_t n_keys = count_keys(rec);
     struct index_keys keys = index_keys_of(rec);
+    const uint32_t n_keys = index_keys_count(keys);
+    const int32_t topic_hash = n_keys > 0 ? index_hash_topic(rec->topic) : 0;
     struct span key;
     int rc = 0;
     /* a record's keys stay together, so that a mark is between records */
@@ -333,7 +323,7 @@ int key_index_put(struct key_index *ki, const struct store_record *rec, struct e
         rc = roll(ki, rec->log_off, e);
     for (; rc == 0 && index_keys_next(&keys, &key); n_done += rc == 0)
         if (n_done >= n_skip)
-            rc = put_key(ki, rec, key, e);
+            rc = put_key(ki, rec, index_hash_key(topic_hash, key), e);
     if (n_done > 0) {
         ki->has_items = true;
         ki->last_log_off = rec->log_off;

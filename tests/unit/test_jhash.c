@@ -59,6 +59,24 @@ START_TEST(wide_characters_count_as_utf16_units)
 }
 END_TEST
 
+START_TEST(a_wide_character_counts_the_same_behind_any_number_of_others)
+{
+    for (size_t n = 0; n < 12; n++) {
+        char text[32] = "abcdefghijkl";
+        uint16_t units[32];
+        for (size_t i = 0; i < n; i++)
+            units[i] = (uint16_t)text[i];
+        memcpy(text + n,
+               "\xe2\x82\xac"
+               "xyzzy",
+               9);
+        const uint16_t tail[] = {0x20ac, 'x', 'y', 'z', 'z', 'y'};
+        memcpy(units + n, tail, sizeof tail);
+        ck_assert_int_eq(hash_of(text), hash_of_units(units, n + 6));
+    }
+}
+END_TEST
+
 /* Bytes, and how many U+FFFD Java's decoder makes of them. */
 static const struct {
     const char *bytes;
@@ -103,6 +121,7 @@ int main(void)
     tcase_add_test(tc, a_text_can_be_hashed_piece_by_piece);
     tcase_add_test(tc, two_texts_may_share_one_hash);
     tcase_add_test(tc, wide_characters_count_as_utf16_units);
+    tcase_add_test(tc, a_wide_character_counts_the_same_behind_any_number_of_others);
     tcase_add_loop_test(tc, malformed_bytes_count_as_the_replacement_character, 0,
                         (int)(sizeof malformed / sizeof malformed[0]));
     tcase_add_test(tc, text_after_a_malformed_sequence_is_decoded);
