@@ -272,7 +272,8 @@ int broker_start(struct broker **ret_broker, const struct config *cfg, struct io
     b->io = io;
     steady_clock_init(&b->clock, io);
     lock_init(&b->stream_lock, LOCK_STREAM);
-    lock_init(&b->send_lock, LOCK_LEAF);
+    idle_init(&b->sends);
+    idle_init(&b->acks);
     (void)snprintf(b->config_folder, sizeof b->config_folder, "%s/config", cfg->store_root);
     int rc = config_listen(cfg, host, &port, e);
     if (!rc)
@@ -340,7 +341,7 @@ int broker_stop(struct broker *b, struct err *e)
     int closed = store_close(b->store, rc ? &later : e);
     hold_table_close(b->holds);
     h_send_free_idle(b);
-    lock_fini(&b->send_lock);
+    h_ack_free_idle(b);
     lock_fini(&b->stream_lock);
     free(b);
     return rc ? rc : closed;

@@ -14,6 +14,7 @@
 #include "broker/config.h"
 #include "broker/group.h"
 #include "broker/hold.h"
+#include "broker/idle.h"
 #include "broker/keeper.h"
 #include "broker/lease.h"
 #include "broker/receipt.h"
@@ -56,9 +57,8 @@ struct broker {
      * (seq_cst) after it parked: one of the two sees the other, so that none waits on */
     _Atomic bool is_stopping;
 
-    struct lock send_lock;   /* LOCK_LEAF */
-    struct send *idle_sends; /* guarded by send_lock, as how many there are */
-    unsigned n_idle_sends;
+    struct idle sends; /* of h_send.c */
+    struct idle acks;  /* of h_ack.c */
 
     struct lock stream_lock; /* LOCK_STREAM */
     struct stream *streams;  /* guarded by stream_lock */

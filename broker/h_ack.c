@@ -7,6 +7,7 @@
 
 #include "broker/bounds.h"
 #include "broker/dead_letter.h"
+#include "broker/refused.h"
 
 enum { FORWARD_MS = 60000 }; /* until a message whose move failed comes up again */
 
@@ -47,11 +48,11 @@ static int find_target(struct broker *b, struct span group, struct span topic, s
 }
 
 /* The handle of a delivery of this group and topic; INVALID_RECEIPT_HANDLE otherwise. */
-static int read_handle(const struct target *t, const char *text, struct receipt *ret,
+static int read_handle(const struct target *t, struct span text, struct receipt *ret,
                        struct status *st)
 {
     struct err e;
-    if (receipt_decode(t->b->receipts, span_str(text), ret, &e))
+    if (receipt_decode(t->b->receipts, text, ret, &e))
         return status_set(st, CODE(INVALID_RECEIPT_HANDLE), "INVALID_RECEIPT_HANDLE: %s", e.msg);
     if (!t->lease || ret->group_hash != t->group_hash || ret->topic_hash != t->topic_hash)
         return status_set(st, CODE(INVALID_RECEIPT_HANDLE),
@@ -75,108 +76,151 @@ static int say_expired(struct status *st)
 
 /* ---- AckMessage ---- */
 
-static void ack_one(const struct target *t, const V2(AckMessageEntry) *entry, struct status *st)
-{
-    struct receipt receipt;
-    if (read_handle(t, entry->receipt_handle, &receipt, st))
-        return;
-    struct lease_handle handle = handle_of(&receipt);
-    enum lease_outcome outcome = lease_ack(t->lease, &handle, t->now_ms);
-    if (outcome == LEASE_EXPIRED) {
-        (void)say_expired(st);
-        return;
-    }
-    if (t->is_fifo || outcome == LEASE_FREED) /* the queue may be free now */
-        (void)hold_notify_group(t->b->holds, t->group, t->topic);
-    status_ok(st);
-}
-
-struct ack_results {
-    struct status *texts;
-    V2(Status) *statuses;
-    V2(AckMessageResultEntry) *entries;
-    V2(AckMessageResultEntry) **list;
+/* One request. Kept in the broker from one to the next, with its memory. */
+struct ack {
+    struct idle_item idle; /* first */
+    struct proto_ack *walker;
+    struct proto_ack_request req; /* the walker's */
+    struct proto_ack_result *results;
+    struct refused *refused;
+    struct idle_room results_room, reply_room;
 };
 
-static void results_fini(struct ack_results *r)
+static void free_ack(struct idle_item *item)
 {
-    free(r->texts);
-    free(r->statuses);
-    free(r->entries);
-    free(r->list);
+    struct ack *a = (struct ack *)item;
+    proto_ack_free(a->walker);
+    idle_room_fini(&a->results_room);
+    idle_room_fini(&a->reply_room);
+    free(a);
 }
 
-static int results_init(struct ack_results *r, size_t n)
+void h_ack_free_idle(struct broker *b)
 {
-    r->texts = calloc(n, sizeof r->texts[0]);
-    r->statuses = calloc(n, sizeof r->statuses[0]);
-    r->entries = calloc(n, sizeof r->entries[0]);
-    r->list = calloc(n, sizeof(V2(AckMessageResultEntry) *));
-    return r->texts && r->statuses && r->entries && r->list ? 0 : ERR_NOMEM;
+    idle_fini(&b->acks, free_ack);
 }
 
-static void ack_all(const struct target *t, const V2(AckMessageRequest) *req, struct ack_results *r,
-                    struct status *overall)
+/* NULL: no memory. */
+static struct ack *take_ack(struct broker *b)
 {
-    for (size_t i = 0; i < req->n_entries; i++) {
-        ack_one(t, req->entries[i], &r->texts[i]);
-        r->statuses[i] = handler_status(&r->texts[i]);
-        r->entries[i] =
-            (V2(AckMessageResultEntry))APACHE__ROCKETMQ__V2__ACK_MESSAGE_RESULT_ENTRY__INIT;
-        r->entries[i].message_id = req->entries[i]->message_id;
-        r->entries[i].receipt_handle = req->entries[i]->receipt_handle;
-        r->entries[i].status = &r->statuses[i];
-        r->list[i] = &r->entries[i];
+    struct err e;
+    struct idle_item *item = idle_take(&b->acks);
+    if (item)
+        return (struct ack *)item;
+    struct ack *a = calloc(1, sizeof *a);
+    if (a && proto_ack_new(&a->walker, &e) == 0)
+        return a;
+    free(a);
+    return NULL;
+}
+
+static void give_back(struct broker *b, struct ack *a)
+{
+    refused_clear(&a->refused);
+    proto_ack_forget(a->walker);
+    if (!idle_keep(&b->acks, &a->idle))
+        free_ack(&a->idle);
+}
+
+/* Not 0: `st` says why. */
+static int ack_one(const struct target *t, struct span handle_text, struct status *st)
+{
+    struct receipt receipt;
+    int rc = read_handle(t, handle_text, &receipt, st);
+    if (rc)
+        return rc;
+    struct lease_handle handle = handle_of(&receipt);
+    enum lease_outcome outcome = lease_ack(t->lease, &handle, t->now_ms);
+    if (outcome == LEASE_EXPIRED)
+        return say_expired(st);
+    if (t->is_fifo || outcome == LEASE_FREED) /* the queue may be free now */
+        (void)hold_notify_group(t->b->holds, t->group, t->topic);
+    return 0;
+}
+
+static void ack_all(const struct target *t, struct ack *a)
+{
+    for (size_t i = 0; i < a->req.n; i++) {
+        struct status st;
+        struct proto_ack_result *r = &a->results[i];
+        *r = (struct proto_ack_result){
+            .code = CODE(OK), .text = span_str("OK"), .entry = a->req.entries[i]};
+        if (ack_one(t, r->entry.receipt_handle, &st)) {
+            r->code = st.code;
+            r->text = refused_note(&a->refused, &st);
+        }
     }
-    *overall = r->texts[0];
-    for (size_t i = 1; i < req->n_entries; i++)
-        if (r->texts[i].code != r->texts[0].code)
-            (void)status_set(overall, CODE(MULTIPLE_RESULTS), "%s",
-                             r->texts[0].code == CODE(OK) ? r->texts[i].text : r->texts[0].text);
 }
 
-static void reply_ack(struct rpc_call *call, struct status *st, const struct ack_results *r,
-                      size_t n)
+/* The common code; MULTIPLE_RESULTS when they differ. The text is that of the first failure. */
+static struct proto_ack_result sum_up(const struct ack *a)
 {
-    V2(Status) status = handler_status(st);
-    V2(AckMessageResponse) reply = APACHE__ROCKETMQ__V2__ACK_MESSAGE_RESPONSE__INIT;
-    reply.status = &status;
-    reply.entries = r ? r->list : NULL;
-    reply.n_entries = n;
-    handler_reply(call, &reply.base);
+    struct proto_ack_result sum = {.code = a->results[0].code, .text = a->results[0].text};
+    for (size_t i = 1; i < a->req.n; i++) {
+        if (a->results[i].code == a->results[0].code)
+            continue;
+        sum.code = CODE(MULTIPLE_RESULTS);
+        if (a->results[0].code == CODE(OK))
+            sum.text = a->results[i].text;
+    }
+    return sum;
 }
 
-static void ack_and_reply(struct broker *b, struct rpc_call *call, const V2(AckMessageRequest) *req)
+static void reply_ack(struct ack *a, struct rpc_call *call, const struct proto_ack_reply *reply)
+{
+    uint8_t *bytes = idle_room_get(&a->reply_room, proto_ack_reply_room(reply));
+    if (!bytes) {
+        rpc_finish(call, RPC_RESOURCE_EXHAUSTED, "no memory for the reply");
+        return;
+    }
+    struct rpc_piece piece = {.bytes = span_of(bytes, proto_ack_reply(bytes, reply))};
+    rpc_send(call, &piece, 1, /* more = */ false);
+    rpc_finish(call, RPC_OK, /* text = */ NULL);
+}
+
+static void ack_and_reply(struct broker *b, struct rpc_call *call, struct ack *a)
 {
     struct status st;
     struct span client_id;
     struct target t = {0};
-    struct ack_results results = {0};
     int rc = handler_client_id(b, call, &client_id, &st);
     if (!rc)
-        rc = find_target(b, handler_name(req->group), handler_name(req->topic), &t, &st);
-    if (!rc && req->n_entries == 0)
+        rc = find_target(b, a->req.group, a->req.topic, &t, &st);
+    if (!rc && a->req.n == 0)
         rc = status_set(&st, CODE(INTERNAL_SERVER_ERROR), "the request has no entry to ack");
-    if (!rc && results_init(&results, req->n_entries))
+    if (!rc)
+        a->results = idle_room_get(&a->results_room, a->req.n * sizeof a->results[0]);
+    if (!rc && !a->results)
         rc = status_set(&st, CODE(TOO_MANY_REQUESTS), "no memory for the results");
+    struct proto_ack_reply reply = {.results = a->results};
     if (rc) {
-        reply_ack(call, &st, /* r = */ NULL, 0);
+        reply.overall = (struct proto_ack_result){.code = st.code, .text = span_str(st.text)};
     } else {
-        ack_all(&t, req, &results, &st);
-        reply_ack(call, &st, &results, req->n_entries);
+        ack_all(&t, a);
+        reply.overall = sum_up(a);
+        reply.n = a->req.n;
     }
-    results_fini(&results);
+    reply_ack(a, call, &reply);
     lease_unref(t.lease);
 }
 
 void h_ack(void *ctx, struct rpc_call *call)
 {
-    V2(AckMessageRequest) *req =
-        handler_unpack(call, &apache__rocketmq__v2__ack_message_request__descriptor);
-    if (!req)
+    struct err e;
+    struct broker *b = ctx;
+    size_t n_slices = 0;
+    const struct span *slices = rpc_request(call, &n_slices);
+    struct ack *a = take_ack(b);
+    if (!a) {
+        rpc_finish(call, RPC_RESOURCE_EXHAUSTED, "no memory for the request");
         return;
-    ack_and_reply(ctx, call, req);
-    handler_free(req);
+    }
+    int rc = proto_ack_read(a->walker, slices, n_slices, &a->req, &e);
+    if (rc)
+        rpc_finish(call, rc == ERR_INVAL ? RPC_INVALID_ARGUMENT : RPC_RESOURCE_EXHAUSTED, e.msg);
+    else
+        ack_and_reply(b, call, a);
+    give_back(b, a);
 }
 
 /* ---- ChangeInvisibleDuration ---- */
@@ -198,7 +242,7 @@ static int change(const struct target *t, const V2(ChangeInvisibleDurationReques
     int64_t ms = handler_duration_ms(req->invisible_duration);
     int rc = bounds_check_change_invisible(&t->b->cfg, ms, st);
     if (!rc)
-        rc = read_handle(t, req->receipt_handle, &receipt, st);
+        rc = read_handle(t, span_str(req->receipt_handle), &receipt, st);
     if (rc)
         return rc;
     struct lease_handle handle = handle_of(&receipt);
@@ -249,7 +293,7 @@ static int forward(const struct target *t, const V2(ForwardMessageToDeadLetterQu
 {
     struct err e;
     struct receipt receipt;
-    int rc = read_handle(t, req->receipt_handle, &receipt, st);
+    int rc = read_handle(t, span_str(req->receipt_handle), &receipt, st);
     if (rc)
         return rc;
     struct lease_handle handle = handle_of(&receipt);

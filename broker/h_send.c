@@ -7,63 +7,46 @@
 
 #include <stdlib.h>
 
-#include "broker/convert.h"
 #include "broker/bounds.h"
+#include "broker/convert.h"
+#include "broker/refused.h"
 
 /* Up to so many messages of a request are brought into their queues by the worker; it costs less
  * than to wake the dispatcher, which is left the many, as it does them on another core. */
 enum { DISPATCH_HERE_MAX = 8 };
 
-enum { IDLE_MAX = 64 }; /* sends kept for the next requests, some 35 KiB each */
-
-/* One request. Kept in the broker from one to the next, with its memory. */
+/* One request. Kept in the broker from one to the next, with its memory: some 35 KiB. */
 struct send {
-    struct send *next; /* of those that are idle */
+    struct idle_item idle; /* first */
     struct broker *b;
     struct rpc_call *call;
     struct proto_send *walker;
     const struct proto_message *messages; /* the walker's */
-    struct proto_result *results;         /* of each message; texts are static, or in `failed` */
-    size_t n, n_max;
-    struct failed *failed;
+    struct proto_result *results;         /* of each message; texts are static, or in `refused` */
+    size_t n;
+    struct refused *refused;
     struct topic_info topic; /* of all of them */
     struct convert_origin origin;
     struct store_ticket ticket; /* of all its messages */
     struct rpc_kept *kept;      /* while it waits for the disk; with a reference to the call */
     struct err failure;         /* code 0: none; of the disk, for what was appended */
-    uint8_t *reply;
-    size_t reply_max;
+    struct idle_room results_room, reply_room;
     struct convert_properties props;
-};
-
-/* Why a message was refused. */
-struct failed {
-    struct failed *next;
-    struct status status;
 };
 
 static void note_failed(struct send *s, struct proto_result *ret, const struct status *st)
 {
-    struct failed *f = malloc(sizeof *f);
-    *ret = (struct proto_result){.code = st->code, .text = span_str("no memory for the reason")};
-    if (!f)
-        return;
-    f->status = *st;
-    f->next = s->failed;
-    s->failed = f;
-    ret->text = span_str(f->status.text);
+    *ret = (struct proto_result){.code = st->code, .text = refused_note(&s->refused, st)};
 }
 
 /* ---- idle ones ---- */
 
-static void free_send(struct send *s)
+static void free_send(struct idle_item *item)
 {
-    if (s)
-        proto_send_free(s->walker);
-    if (s)
-        free(s->results);
-    if (s)
-        free(s->reply);
+    struct send *s = (struct send *)item;
+    proto_send_free(s->walker);
+    idle_room_fini(&s->results_room);
+    idle_room_fini(&s->reply_room);
     free(s);
 }
 
@@ -82,46 +65,23 @@ static struct send *new_send(struct broker *b)
 /* NULL: no memory. */
 static struct send *take_send(struct broker *b)
 {
-    lock_take(&b->send_lock);
-    struct send *s = b->idle_sends;
-    if (s) {
-        b->idle_sends = s->next;
-        b->n_idle_sends--;
-    }
-    lock_drop(&b->send_lock);
-    return s ? s : new_send(b);
+    struct idle_item *item = idle_take(&b->sends);
+    return item ? (struct send *)item : new_send(b);
 }
 
 static void give_back(struct send *s)
 {
-    struct broker *b = s->b;
-    while (s->failed) {
-        struct failed *next = s->failed->next;
-        free(s->failed);
-        s->failed = next;
-    }
+    refused_clear(&s->refused);
     proto_send_forget(s->walker);
     s->kept = NULL;
     s->failure.code = 0;
-    lock_take(&b->send_lock);
-    bool stays = b->n_idle_sends < IDLE_MAX;
-    if (stays) {
-        s->next = b->idle_sends;
-        b->idle_sends = s;
-        b->n_idle_sends++;
-    }
-    lock_drop(&b->send_lock);
-    if (!stays)
-        free_send(s);
+    if (!idle_keep(&s->b->sends, &s->idle))
+        free_send(&s->idle);
 }
 
 void h_send_free_idle(struct broker *b)
 {
-    while (b->idle_sends) {
-        struct send *s = b->idle_sends;
-        b->idle_sends = s->next;
-        free_send(s);
-    }
+    idle_fini(&b->sends, free_send);
 }
 
 /* ---- where to ---- */
@@ -219,14 +179,8 @@ static int survey(const struct send *s, struct status *st)
 
 static int make_results(struct send *s, struct err *e)
 {
-    if (s->n <= s->n_max)
-        return 0;
-    struct proto_result *results = realloc(s->results, s->n * sizeof results[0]);
-    if (!results)
-        return err_set(e, ERR_NOMEM, "no memory for %zu messages", s->n);
-    s->results = results;
-    s->n_max = s->n;
-    return 0;
+    s->results = idle_room_get(&s->results_room, s->n * sizeof s->results[0]);
+    return s->results || s->n == 0 ? 0 : err_set(e, ERR_NOMEM, "no memory for %zu messages", s->n);
 }
 
 /* ---- the reply ---- */
@@ -248,17 +202,12 @@ static struct proto_result sum_up(const struct send *s)
 
 static void reply(struct send *s, const struct proto_reply *what)
 {
-    size_t room = proto_send_reply_room(what);
-    if (room > s->reply_max) {
-        uint8_t *grown = realloc(s->reply, room);
-        if (!grown) {
-            rpc_finish(s->call, RPC_RESOURCE_EXHAUSTED, "no memory for the reply");
-            return;
-        }
-        s->reply = grown;
-        s->reply_max = room;
+    uint8_t *bytes = idle_room_get(&s->reply_room, proto_send_reply_room(what));
+    if (!bytes) {
+        rpc_finish(s->call, RPC_RESOURCE_EXHAUSTED, "no memory for the reply");
+        return;
     }
-    struct rpc_piece piece = {.bytes = span_of(s->reply, proto_send_reply(s->reply, what))};
+    struct rpc_piece piece = {.bytes = span_of(bytes, proto_send_reply(bytes, what))};
     rpc_send(s->call, &piece, 1, /* more = */ false);
     rpc_finish(s->call, RPC_OK, /* text = */ NULL);
 }

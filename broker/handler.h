@@ -47,8 +47,9 @@ void h_admin_get_stats(void *ctx, struct rpc_call *call);
 void h_admin_find_messages(void *ctx, struct rpc_call *call);
 void h_admin_get_activity(void *ctx, struct rpc_call *call);
 
-/* Frees what sends keep from one to the next (stop, after the server). */
+/* Free what requests keep from one to the next (stop, after the server). */
 void h_send_free_idle(struct broker *b);
+void h_ack_free_idle(struct broker *b);
 
 /* Completes all open telemetry streams (stop). */
 void h_session_end_streams(struct broker *b);

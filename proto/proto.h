@@ -180,6 +180,54 @@ size_t proto_send_reply_room(const struct proto_reply *reply);
 /* Writes the response, for which there is room in `buf`, and returns its bytes. */
 size_t proto_send_reply(uint8_t *buf, const struct proto_reply *reply);
 
+/* ---- AckMessage, read in place ---- */
+
+enum { PROTO_ACK_MAX_ENTRIES = 4096 }; /* of one request */
+
+struct proto_ack_entry {
+    struct span message_id, receipt_handle; /* UTF-8; empty: absent */
+};
+
+struct proto_ack_request {
+    struct span group, topic; /* the names of the resources */
+    const struct proto_ack_entry *entries;
+    size_t n;
+};
+
+/* Reads requests, one after the other; keeps its memory. */
+struct proto_ack;
+
+int proto_ack_new(struct proto_ack **ret_ack, struct err *e) MUST_CHECK;
+void proto_ack_free(struct proto_ack *ack); /* NULL is fine */
+
+/* Reads a whole request, valid until the next one or proto_ack_forget, as long as the slices are.
+ * ERR_INVAL: malformed (says what and at which byte); ERR_TOOBIG: over PROTO_UNPACK_MAX_BYTES or
+ * the limit above. */
+int proto_ack_read(struct proto_ack *ack, const struct span *slices, size_t n_slices,
+                   struct proto_ack_request *ret, struct err *e) MUST_CHECK;
+
+/* Forgets what was read; keeps memory for the next request, but no more than a usual one needs. */
+void proto_ack_forget(struct proto_ack *ack);
+
+/* What became of one entry. Empty and zero fields are left out. */
+struct proto_ack_result {
+    int32_t code; /* Apache__Rocketmq__V2__Code */
+    struct span text;
+    struct proto_ack_entry entry;
+};
+
+struct proto_ack_reply {
+    struct proto_ack_result overall; /* its code and text */
+    const struct proto_ack_result *results;
+    size_t n;
+};
+
+/* Bytes that are enough for the response. */
+size_t proto_ack_reply_room(const struct proto_ack_reply *reply);
+
+/* Writes the response, for which there is room in `buf`, and returns its bytes. */
+size_t proto_ack_reply(uint8_t *buf, const struct proto_ack_reply *reply);
+
 /* ---- ReceiveMessageResponse, written around the body ---- */
 
 /* One message to be delivered. Fields without a PROTO_HAS_ bit are always written (queue_off 0

@@ -7,36 +7,12 @@
 /* Of what one result takes besides its texts: eight keys and numbers of at most eleven bytes. */
 enum { RESULT_BYTES = 88 };
 
-static void put_status(struct sink *s, const struct proto_result *r)
+static void put_entry(struct sink *s, const struct proto_result *r)
 {
-    sink_number(s, 1, r->code);
-    sink_string(s, 2, r->text);
-}
-
-static size_t status_bytes(const struct proto_result *r)
-{
-    struct sink count = {0};
-    put_status(&count, r);
-    return count.n;
-}
-
-static void put_place(struct sink *s, const struct proto_result *r)
-{
+    sink_status(s, 1, r->code, r->text);
     sink_string(s, 2, r->message_id);
     sink_string(s, 3, r->message_id); /* the transaction's: the same for every type of message */
     sink_number(s, 4, r->queue_off);
-}
-
-static void put_entry(struct sink *s, const struct proto_result *r)
-{
-    size_t in_status = status_bytes(r);
-    struct sink count = {0};
-    sink_head(&count, 1, in_status);
-    put_place(&count, r);
-    sink_head(s, 2, count.n + in_status);
-    sink_head(s, 1, in_status);
-    put_status(s, r);
-    put_place(s, r);
 }
 
 size_t proto_send_reply_room(const struct proto_reply *reply)
@@ -50,9 +26,12 @@ size_t proto_send_reply_room(const struct proto_reply *reply)
 size_t proto_send_reply(uint8_t *buf, const struct proto_reply *reply)
 {
     struct sink s = {.buf = buf};
-    sink_head(&s, 1, status_bytes(&reply->overall));
-    put_status(&s, &reply->overall);
-    for (size_t i = 0; i < reply->n; i++)
+    sink_status(&s, 1, reply->overall.code, reply->overall.text);
+    for (size_t i = 0; i < reply->n; i++) {
+        struct sink count = {0};
+        put_entry(&count, &reply->results[i]);
+        sink_head(&s, 2, count.n);
         put_entry(&s, &reply->results[i]);
+    }
     return s.n;
 }

@@ -7,15 +7,9 @@
 
 #include <stdlib.h>
 
-#include "proto/wire.h"
+#include "proto/request.h"
 
 static const char REQUEST[] = "SendMessageRequest";
-
-/* A string that straddled slices. */
-struct copy {
-    struct copy *next;
-    uint8_t bytes[];
-};
 
 /* A Timestamp or Duration as far as it has been read. */
 struct stamp {
@@ -23,20 +17,13 @@ struct stamp {
     int32_t nanos;
 };
 
-/* An array that is kept from message to message. */
-struct array {
-    void *items;
-    size_t n, n_max;
-};
-
 struct proto_send {
-    struct wire wire;
-    size_t n_messages; /* found so far */
-    struct copy *copies;
-    struct array keys;       /* struct span */
-    struct array properties; /* struct proto_property */
-    struct array body;       /* struct span */
-    struct array messages;   /* struct proto_message; of proto_send_read */
+    struct request req;
+    size_t n_messages;               /* found so far */
+    struct request_array keys;       /* struct span */
+    struct request_array properties; /* struct proto_property */
+    struct request_array body;       /* struct span */
+    struct request_array messages;   /* struct proto_message; of proto_send_read */
     /* where the message being read begins in those three: 0 but for proto_send_read */
     size_t first_key, first_property, first_body;
     /* of the message being read */
@@ -46,33 +33,22 @@ struct proto_send {
     struct stamp *stamp;         /* the one being read */
 };
 
-typedef int (*field_fn)(struct proto_send *s, const struct wire_field *f, struct err *e);
-
 int proto_send_new(struct proto_send **ret_send, const struct span *slices, size_t n_slices,
                    struct err *e)
 {
     struct proto_send *s = calloc(1, sizeof *s);
     if (!s)
         return err_set(e, ERR_NOMEM, "decode %s", REQUEST);
-    s->wire = wire_of(slices, n_slices);
+    s->req = (struct request){.type = REQUEST, .wire = wire_of(slices, n_slices)};
     *ret_send = s;
     return 0;
-}
-
-static void free_copies(struct proto_send *s)
-{
-    while (s->copies) {
-        struct copy *next = s->copies->next;
-        free(s->copies);
-        s->copies = next;
-    }
 }
 
 void proto_send_free(struct proto_send *s)
 {
     if (!s)
         return;
-    free_copies(s);
+    request_fini(&s->req);
     free(s->messages.items);
     free(s->keys.items);
     free(s->properties.items);
@@ -80,98 +56,30 @@ void proto_send_free(struct proto_send *s)
     free(s);
 }
 
-/* Makes room for one more item and returns its place, or NULL. */
-static void *array_add(struct array *a, size_t item_bytes)
+static int read_topic(void *ctx, const struct wire_field *f, struct err *e)
 {
-    if (a->n == a->n_max) {
-        const size_t n_max = a->n_max ? 2 * a->n_max : 8;
-        void *items = realloc(a->items, n_max * item_bytes);
-        if (!items)
-            return NULL;
-        a->items = items;
-        a->n_max = n_max;
-    }
-    return (uint8_t *)a->items + a->n++ * item_bytes;
-}
-
-static int copy_string(struct proto_send *s, struct span first, size_t len, struct span *ret,
-                       struct err *e)
-{
-    struct copy *copy = malloc(sizeof *copy + len);
-    if (!copy)
-        return err_set(e, ERR_NOMEM, "copy a string of %zu bytes", len);
-    copy->next = s->copies;
-    s->copies = copy;
-    memcpy(copy->bytes, first.ptr, first.len);
-    for (size_t at = first.len; at < len;) {
-        const struct span run = wire_run(&s->wire, len - at);
-        memcpy(copy->bytes + at, run.ptr, run.len);
-        at += run.len;
-    }
-    *ret = span_of(copy->bytes, len);
-    return 0;
-}
-
-static int read_string(struct proto_send *s, const struct wire_field *f, struct span *ret,
-                       struct err *e)
-{
-    const size_t len = f->value;
-    if (len == 0) {
-        *ret = (struct span){0};
-        return 0;
-    }
-    struct span text = wire_run(&s->wire, len);
-    if (text.len < len) {
-        const int rc = copy_string(s, text, len, &text, e);
-        if (rc)
-            return rc;
-    }
-    if (!proto_utf8_ok(text)) {
-        s->wire.bad = "string is not UTF-8";
-        return wire_err(&s->wire, REQUEST, e);
-    }
-    *ret = text;
-    return 0;
-}
-
-/* Reads a field's bytes as a message, each of its fields by `fn`. */
-static int read_part(struct proto_send *s, const struct wire_field *f, field_fn fn, struct err *e)
-{
-    const size_t outer = wire_enter(&s->wire, f);
-    struct wire_field inner;
-    while (wire_next(&s->wire, &inner)) {
-        const int rc = fn(s, &inner, e);
-        if (rc)
-            return rc;
-    }
-    if (s->wire.bad)
-        return wire_err(&s->wire, REQUEST, e);
-    wire_leave(&s->wire, outer);
-    return 0;
-}
-
-static int read_topic(struct proto_send *s, const struct wire_field *f, struct err *e)
-{
+    struct proto_send *s = ctx;
     switch (f->key) {
     case WIRE_KEY(1, WIRE_BYTES):
-        return read_string(s, f, &s->msg.topic_namespace, e);
+        return request_string(&s->req, f, &s->msg.topic_namespace, e);
     case WIRE_KEY(2, WIRE_BYTES):
-        return read_string(s, f, &s->msg.topic, e);
+        return request_string(&s->req, f, &s->msg.topic, e);
     default:
-        wire_skip(&s->wire, f);
+        wire_skip(&s->req.wire, f);
         return 0;
     }
 }
 
-static int read_entry(struct proto_send *s, const struct wire_field *f, struct err *e)
+static int read_entry(void *ctx, const struct wire_field *f, struct err *e)
 {
+    struct proto_send *s = ctx;
     switch (f->key) {
     case WIRE_KEY(1, WIRE_BYTES):
-        return read_string(s, f, &s->entry.key, e);
+        return request_string(&s->req, f, &s->entry.key, e);
     case WIRE_KEY(2, WIRE_BYTES):
-        return read_string(s, f, &s->entry.value, e);
+        return request_string(&s->req, f, &s->entry.value, e);
     default:
-        wire_skip(&s->wire, f);
+        wire_skip(&s->req.wire, f);
         return 0;
     }
 }
@@ -188,7 +96,7 @@ static struct proto_property *find_property(const struct proto_send *s, struct s
 static int read_property(struct proto_send *s, const struct wire_field *f, struct err *e)
 {
     s->entry = (struct proto_property){0};
-    const int rc = read_part(s, f, read_entry, e);
+    const int rc = request_part(&s->req, f, read_entry, s, e);
     if (rc)
         return rc;
     struct proto_property *place = find_property(s, s->entry.key);
@@ -196,7 +104,7 @@ static int read_property(struct proto_send *s, const struct wire_field *f, struc
         return err_set(e, ERR_TOOBIG, "message %zu has over %d user properties", s->n_messages,
                        PROTO_SEND_MAX_PROPERTIES);
     if (!place)
-        place = array_add(&s->properties, sizeof *place);
+        place = request_array_add(&s->properties, sizeof *place);
     if (!place)
         return err_set(e, ERR_NOMEM, "decode user properties");
     *place = s->entry;
@@ -209,10 +117,10 @@ static int read_key(struct proto_send *s, const struct wire_field *f, struct err
         return err_set(e, ERR_TOOBIG, "message %zu has over %d keys", s->n_messages,
                        PROTO_SEND_MAX_KEYS);
     struct span key;
-    const int rc = read_string(s, f, &key, e);
+    const int rc = request_string(&s->req, f, &key, e);
     if (rc)
         return rc;
-    struct span *place = array_add(&s->keys, sizeof *place);
+    struct span *place = request_array_add(&s->keys, sizeof *place);
     if (!place)
         return err_set(e, ERR_NOMEM, "decode keys");
     *place = key;
@@ -223,8 +131,8 @@ static int read_body(struct proto_send *s, const struct wire_field *f, struct er
 {
     s->body.n = s->first_body;
     for (size_t left = f->value; left > 0;) {
-        const struct span run = wire_run(&s->wire, left);
-        struct span *place = array_add(&s->body, sizeof *place);
+        const struct span run = wire_run(&s->req.wire, left);
+        struct span *place = request_array_add(&s->body, sizeof *place);
         if (!place)
             return err_set(e, ERR_NOMEM, "decode the pieces of a body");
         *place = run;
@@ -234,15 +142,16 @@ static int read_body(struct proto_send *s, const struct wire_field *f, struct er
     return 0;
 }
 
-static int read_stamp_field(struct proto_send *s, const struct wire_field *f, struct err *e)
+static int read_stamp_field(void *ctx, const struct wire_field *f, struct err *e)
 {
+    struct proto_send *s = ctx;
     (void)e;
     if (f->key == WIRE_KEY(1, WIRE_VARINT))
         s->stamp->seconds = (int64_t)f->value;
     else if (f->key == WIRE_KEY(2, WIRE_VARINT))
         s->stamp->nanos = (int32_t)(uint32_t)f->value;
     else
-        wire_skip(&s->wire, f);
+        wire_skip(&s->req.wire, f);
     return 0;
 }
 
@@ -251,14 +160,14 @@ static int read_stamp(struct proto_send *s, const struct wire_field *f, struct s
 {
     s->msg.has |= has;
     s->stamp = stamp;
-    return read_part(s, f, read_stamp_field, e);
+    return request_part(&s->req, f, read_stamp_field, s, e);
 }
 
 static int read_optional(struct proto_send *s, const struct wire_field *f, struct span *ret,
                          uint32_t has, struct err *e)
 {
     s->msg.has |= has;
-    return read_string(s, f, ret, e);
+    return request_string(&s->req, f, ret, e);
 }
 
 /* int32 and enums travel as 64 bits; the low ones count. */
@@ -268,8 +177,9 @@ static int read_number(const struct wire_field *f, int32_t *ret)
     return 0;
 }
 
-static int read_system_field(struct proto_send *s, const struct wire_field *f, struct err *e)
+static int read_system_field(void *ctx, const struct wire_field *f, struct err *e)
 {
+    struct proto_send *s = ctx;
     struct proto_message *m = &s->msg;
     switch (f->key) {
     case WIRE_KEY(1, WIRE_BYTES):
@@ -277,7 +187,7 @@ static int read_system_field(struct proto_send *s, const struct wire_field *f, s
     case WIRE_KEY(2, WIRE_BYTES):
         return read_key(s, f, e);
     case WIRE_KEY(3, WIRE_BYTES):
-        return read_string(s, f, &m->message_id, e);
+        return request_string(&s->req, f, &m->message_id, e);
     case WIRE_KEY(5, WIRE_VARINT):
         return read_number(f, &m->body_encoding);
     case WIRE_KEY(6, WIRE_VARINT):
@@ -285,7 +195,7 @@ static int read_system_field(struct proto_send *s, const struct wire_field *f, s
     case WIRE_KEY(7, WIRE_BYTES):
         return read_stamp(s, f, &s->born, PROTO_HAS_BORN_TIMESTAMP, e);
     case WIRE_KEY(8, WIRE_BYTES):
-        return read_string(s, f, &m->born_host, e);
+        return request_string(&s->req, f, &m->born_host, e);
     case WIRE_KEY(11, WIRE_BYTES):
         return read_stamp(s, f, &s->delivery, PROTO_HAS_DELIVERY_TIMESTAMP, e);
     case WIRE_KEY(13, WIRE_VARINT):
@@ -302,24 +212,25 @@ static int read_system_field(struct proto_send *s, const struct wire_field *f, s
         m->has |= PROTO_HAS_PRIORITY;
         return read_number(f, &m->priority);
     default:
-        wire_skip(&s->wire, f);
+        wire_skip(&s->req.wire, f);
         return 0;
     }
 }
 
-static int read_message_field(struct proto_send *s, const struct wire_field *f, struct err *e)
+static int read_message_field(void *ctx, const struct wire_field *f, struct err *e)
 {
+    struct proto_send *s = ctx;
     switch (f->key) {
     case WIRE_KEY(1, WIRE_BYTES):
-        return read_part(s, f, read_topic, e);
+        return request_part(&s->req, f, read_topic, s, e);
     case WIRE_KEY(2, WIRE_BYTES):
         return read_property(s, f, e);
     case WIRE_KEY(3, WIRE_BYTES):
-        return read_part(s, f, read_system_field, e);
+        return request_part(&s->req, f, read_system_field, s, e);
     case WIRE_KEY(4, WIRE_BYTES):
         return read_body(s, f, e);
     default:
-        wire_skip(&s->wire, f);
+        wire_skip(&s->req.wire, f);
         return 0;
     }
 }
@@ -360,47 +271,36 @@ int proto_send_next(struct proto_send *s, struct proto_message *ret_msg, bool *r
                     struct err *e)
 {
     struct wire_field f;
-    while (wire_next(&s->wire, &f)) {
+    while (wire_next(&s->req.wire, &f)) {
         if (f.key != WIRE_KEY(1, WIRE_BYTES)) {
-            wire_skip(&s->wire, &f);
+            wire_skip(&s->req.wire, &f);
             continue;
         }
         if (s->n_messages == PROTO_SEND_MAX_MESSAGES)
             return err_set(e, ERR_TOOBIG, "request has over %d messages", PROTO_SEND_MAX_MESSAGES);
         begin_message(s);
-        const int rc = read_part(s, &f, read_message_field, e);
+        const int rc = request_part(&s->req, &f, read_message_field, s, e);
         if (rc)
             return rc;
         end_message(s, ret_msg);
         *ret_found = true;
         return 0;
     }
-    if (s->wire.bad)
-        return wire_err(&s->wire, REQUEST, e);
+    if (s->req.wire.bad)
+        return request_err(&s->req, e);
     *ret_found = false;
     return 0;
 }
 
 /* ---- a whole request ---- */
 
-enum { KEPT_BYTES = 64 * 1024 }; /* of each array, from request to request */
-
-static void array_forget(struct array *a, size_t item_bytes)
-{
-    a->n = 0;
-    if (a->n_max * item_bytes <= KEPT_BYTES)
-        return;
-    free(a->items);
-    *a = (struct array){0};
-}
-
 void proto_send_forget(struct proto_send *s)
 {
-    free_copies(s);
-    array_forget(&s->messages, sizeof(struct proto_message));
-    array_forget(&s->keys, sizeof(struct span));
-    array_forget(&s->properties, sizeof(struct proto_property));
-    array_forget(&s->body, sizeof(struct span));
+    request_forget(&s->req);
+    request_array_forget(&s->messages, sizeof(struct proto_message));
+    request_array_forget(&s->keys, sizeof(struct span));
+    request_array_forget(&s->properties, sizeof(struct proto_property));
+    request_array_forget(&s->body, sizeof(struct span));
     s->first_key = s->first_property = s->first_body = 0;
     s->n_messages = 0;
 }
@@ -426,7 +326,7 @@ int proto_send_read(struct proto_send *s, const struct span *slices, size_t n_sl
                     const struct proto_message **ret_messages, size_t *ret_n, struct err *e)
 {
     proto_send_forget(s);
-    s->wire = wire_of(slices, n_slices);
+    request_begin(&s->req, slices, n_slices);
     for (;;) {
         struct proto_message m;
         bool found = false;
@@ -435,7 +335,7 @@ int proto_send_read(struct proto_send *s, const struct span *slices, size_t n_sl
             return rc;
         if (!found)
             break;
-        struct proto_message *place = array_add(&s->messages, sizeof *place);
+        struct proto_message *place = request_array_add(&s->messages, sizeof *place);
         if (!place)
             return err_set(e, ERR_NOMEM, "decode %s", REQUEST);
         *place = m;

@@ -67,4 +67,15 @@ static inline void sink_number(struct sink *s, unsigned number, int64_t value)
         sink_present_number(s, number, value);
 }
 
+/* A Status: its code and text. */
+static inline void sink_status(struct sink *s, unsigned number, int32_t code, struct span text)
+{
+    struct sink count = {0};
+    sink_number(&count, 1, code);
+    sink_string(&count, 2, text);
+    sink_head(s, number, count.n);
+    sink_number(s, 1, code);
+    sink_string(s, 2, text);
+}
+
 #endif

@@ -1,0 +1,66 @@
+/* Objects kept from one request for the next. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/idle.h"
+
+#include "tests/lib/suite.h"
+
+static unsigned n_freed;
+
+static void note_freed(struct idle_item *item)
+{
+    (void)item;
+    n_freed++;
+}
+
+START_TEST(the_object_used_last_comes_first)
+{
+    struct idle idle;
+    struct idle_item a, b;
+    idle_init(&idle);
+    ck_assert_ptr_null(idle_take(&idle));
+    ck_assert(idle_keep(&idle, &a));
+    ck_assert(idle_keep(&idle, &b));
+    ck_assert_ptr_eq(idle_take(&idle), &b);
+    ck_assert_ptr_eq(idle_take(&idle), &a);
+    ck_assert_ptr_null(idle_take(&idle));
+    idle_fini(&idle, note_freed);
+}
+END_TEST
+
+START_TEST(only_so_many_are_kept_and_those_are_freed_at_the_end)
+{
+    struct idle idle;
+    struct idle_item items[IDLE_MAX + 1];
+    idle_init(&idle);
+    for (unsigned i = 0; i <= IDLE_MAX; i++)
+        ck_assert(idle_keep(&idle, &items[i]) == (i < IDLE_MAX));
+    n_freed = 0;
+    idle_fini(&idle, note_freed);
+    ck_assert_uint_eq(n_freed, IDLE_MAX);
+}
+END_TEST
+
+START_TEST(room_is_made_once_for_as_much_as_was_ever_needed)
+{
+    struct idle_room room = {0};
+    void *first = idle_room_get(&room, 100);
+    ck_assert_ptr_nonnull(first);
+    ck_assert_ptr_eq(idle_room_get(&room, 10), first);
+    ck_assert_ptr_eq(idle_room_get(&room, 100), first);
+    ck_assert_ptr_nonnull(idle_room_get(&room, 101));
+    ck_assert_uint_eq(room.bytes, 101);
+    idle_room_fini(&room);
+    ck_assert_uint_eq(room.bytes, 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("idle");
+    TCase *tc = tcase_create("idle");
+    tcase_add_test(tc, the_object_used_last_comes_first);
+    tcase_add_test(tc, only_so_many_are_kept_and_those_are_freed_at_the_end);
+    tcase_add_test(tc, room_is_made_once_for_as_much_as_was_ever_needed);
+    suite_add_tcase(suite, tc);
+    return suite_run(suite);
+}
