@@ -15,10 +15,12 @@
 #include <string.h>
 
 #include "store/format.h"
+#include "store/queue_maps.h"
 #include "store/record.h"
 
 enum {
     ALLOCATE_STEP_BYTES = 256 * 1024, /* 13,107 entries: one call to the file system for each */
+    ALLOCATE_FIRST_BYTES = 4096,      /* doubled up to a step: most queues stay short */
     READ_AHEAD_BYTES = 128 * 1024,
     FILL_MAX = 1 << 20, /* a wider hole is a damaged number, not lost records */
 };
@@ -40,6 +42,7 @@ int consume_queue_new(struct consume_queue **ret_q, struct span topic, int32_t q
     q->queue_id = queue_id;
     q->seq.queue = q;
     atomic_init(&q->n_refs, 1);
+    atomic_init(&q->has_listed, true); /* there is nothing to list, or it is loaded */
     int rc = mapped_files_init(&q->files, io, folder, file_bytes, MAPPED_WRITE, reclaimer, e);
     if (rc < 0) {
         free(name);
@@ -49,6 +52,7 @@ int consume_queue_new(struct consume_queue **ret_q, struct span topic, int32_t q
     /* most queues hold little and are touched at their end: reading around would cache whole files
      */
     q->files.advice = IO_RANDOM;
+    lock_init(&q->lock, LOCK_QUEUE);
     *ret_q = q;
     return 0;
 }
@@ -64,8 +68,20 @@ void consume_queue_unref(struct consume_queue *q)
         return;
     mapped_file_unpin(q->tail);
     mapped_files_fini(&q->files);
+    lock_fini(&q->lock);
     free((void *)(uintptr_t)q->topic.ptr); /* ours; the span is const for its readers */
     free(q);
+}
+
+int consume_queue_pin(struct consume_queue *q, uint64_t at, struct mapped_file **ret_file,
+                      struct err *e)
+{
+    int rc = consume_queue_need_files(q, e);
+    if (rc == 0)
+        rc = mapped_files_pin(&q->files, at, ret_file, e);
+    if (rc == 0 && q->maps)
+        queue_maps_note(q->maps, q);
+    return rc;
 }
 
 /* ---- reading ---- */
@@ -80,7 +96,7 @@ int consume_queue_view(struct consume_queue *q, uint64_t queue_off, struct queue
     }
     struct mapped_file *f;
     uint64_t at = queue_off * STORE_QUEUE_ENTRY_BYTES;
-    int rc = mapped_files_pin(&q->files, at, &f, e);
+    int rc = consume_queue_pin(q, at, &f, e);
     if (rc < 0)
         return rc;
     uint64_t in_file = (f->start + f->bytes - at) / STORE_QUEUE_ENTRY_BYTES;
@@ -146,6 +162,15 @@ void consume_queue_set_bounds(struct consume_queue *q, uint64_t min_off, uint64_
 
 /* ---- writing ---- */
 
+/* How far blocks are made for a file of which `need` bytes are used. */
+static uint64_t allocate_upto(uint64_t need)
+{
+    uint64_t upto = ALLOCATE_FIRST_BYTES;
+    while (upto <= need && upto < ALLOCATE_STEP_BYTES)
+        upto *= 2;
+    return upto > need ? upto : (need / ALLOCATE_STEP_BYTES + 1) * ALLOCATE_STEP_BYTES;
+}
+
 /* Makes q->tail the file that holds byte `at`, with blocks under the entry there. */
 static int reach(struct consume_queue *q, uint64_t at, struct err *e)
 {
@@ -158,7 +183,7 @@ static int reach(struct consume_queue *q, uint64_t at, struct err *e)
             int rc = io_make_dirs(q->files.io, q->files.folder, e);
             if (rc < 0)
                 return rc;
-            uint64_t step = file_bytes < ALLOCATE_STEP_BYTES ? file_bytes : ALLOCATE_STEP_BYTES;
+            uint64_t step = file_bytes < ALLOCATE_FIRST_BYTES ? file_bytes : ALLOCATE_FIRST_BYTES;
             rc = mapped_file_create(&f, q->files.io, q->files.folder, at - at % file_bytes,
                                     file_bytes, step, e);
             if (rc == 0 && (rc = mapped_files_add(&q->files, f, e)) < 0)
@@ -166,7 +191,7 @@ static int reach(struct consume_queue *q, uint64_t at, struct err *e)
             if (rc < 0)
                 return rc;
         }
-        int rc = mapped_files_pin(&q->files, at, &f, e);
+        int rc = consume_queue_pin(q, at, &f, e);
         if (rc < 0)
             return rc;
         mapped_file_unpin(q->tail);
@@ -175,7 +200,7 @@ static int reach(struct consume_queue *q, uint64_t at, struct err *e)
     uint64_t need = at - f->start + STORE_QUEUE_ENTRY_BYTES;
     if (need <= atomic_load_explicit(&f->allocated, memory_order_acquire))
         return 0;
-    uint64_t upto = (need / ALLOCATE_STEP_BYTES + 1) * ALLOCATE_STEP_BYTES;
+    uint64_t upto = allocate_upto(need);
     return mapped_file_allocate(f, upto < file_bytes ? upto : file_bytes, e); /* I4 */
 }
 
@@ -278,9 +303,11 @@ int consume_queue_mend(struct consume_queue *q, uint64_t queue_off,
 int consume_queue_put(struct consume_queue *q, uint64_t queue_off,
                       const struct store_queue_entry *entry, enum queue_put *ret, struct err *e)
 {
-    int rc = 0;
     if (queue_off >= INT64_MAX / STORE_QUEUE_ENTRY_BYTES)
         return err_set(e, ERR_CORRUPT, "queue a record as number %" PRIu64, queue_off);
+    int rc = consume_queue_need_files(q, e);
+    if (rc < 0)
+        return rc;
     if (queue_off < consume_queue_end(q)) {
         if (queue_off > 0 || q->last.size == 0 || entry->log_off <= q->last.log_off)
             return look_again(q, queue_off, entry, ret, e);
@@ -331,7 +358,7 @@ int consume_queue_flush(struct consume_queue *q, uint64_t *ret_bytes, struct err
     atomic_store_explicit(&q->warm_upto, 0, memory_order_relaxed); /* the sync protects its pages */
     while (at < end) {
         struct mapped_file *f;
-        int rc = mapped_files_pin(&q->files, at, &f, e);
+        int rc = consume_queue_pin(q, at, &f, e);
         if (rc < 0)
             return rc;
         uint64_t upto = f->start + f->bytes < end ? f->start + f->bytes : end;

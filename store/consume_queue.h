@@ -22,6 +22,11 @@ struct consume_queue {
     struct span topic; /* owned */
     int32_t queue_id;
     struct mapped_files files; /* positions are bytes: 20 * queue_off */
+    struct queue_maps *maps;   /* told of mappings; NULL: nobody is */
+    struct lock lock;          /* LOCK_QUEUE: over the late listing of the files */
+    /* atomic: release when the folder was listed, acquire by who needs the files; false until then
+     * for a queue that the roll of the last stop tells about */
+    _Atomic bool has_listed;
     struct queue_seq seq;
     /* dispatcher only (recovery before it starts) */
     struct mapped_file *tail;      /* the file written to, pinned; may be NULL */
@@ -36,7 +41,12 @@ struct consume_queue {
     /* atomic, acq_rel exchanges on both sides: set by the dispatcher after it moved end_off,
      * cleared by the flusher before it reads that -- see consume_queues_note_dirty */
     _Atomic bool is_dirty;
-    struct consume_queue *next_dirty; /* of who set is_dirty, then of who took the list */
+    /* atomic, see queue_maps.c: a file of it may be mapped, and it is on the list */
+    _Atomic bool is_mapped;
+    struct consume_queue *next_mapped; /* guarded by the list's lock */
+    struct consume_queue *next_tail;   /* dispatcher only: see consume_queues_note_tail */
+    bool has_tail;                     /* dispatcher only: on that list */
+    struct consume_queue *next_dirty;  /* of who set is_dirty, then of who took the list */
     _Atomic bool is_gone;    /* release when it leaves the table, acquire by who kept a reference */
     _Atomic uint32_t n_refs; /* the table's, and each user's: relaxed up, acq_rel down */
 };
@@ -55,6 +65,23 @@ static inline uint64_t consume_queue_end(const struct consume_queue *q)
 {
     return atomic_load_explicit(&q->end_off, memory_order_acquire);
 }
+
+/* What the last stop said of a queue: its files are listed when they are needed. */
+struct queue_ends {
+    uint64_t min_off, end_off;
+    struct store_queue_entry last;
+};
+
+/* Takes that over instead of a load. */
+void consume_queue_believe(struct consume_queue *q, const struct queue_ends *ends);
+
+/* Lists the files if nobody has. ERR_CORRUPT: they are not those that were believed in. Thread:
+ * any. Locks: takes LOCK_QUEUE, LOCK_FILES. */
+int consume_queue_need_files(struct consume_queue *q, struct err *e) MUST_CHECK;
+
+/* Maps and pins the file that holds byte `at` of the queue. Thread: any. */
+int consume_queue_pin(struct consume_queue *q, uint64_t at, struct mapped_file **ret_file,
+                      struct err *e) MUST_CHECK;
 
 /* Moves the queue's bounds, but for its files. Thread: dispatcher or recovery. */
 void consume_queue_set_bounds(struct consume_queue *q, uint64_t min_off, uint64_t end_off);

@@ -11,9 +11,10 @@
 #include <string.h>
 
 #include "store/format.h"
+#include "store/reclaimer.h"
 #include "store/record.h"
 
-enum { KEY_MAX = FORMAT_TOPIC_MAX + 4 };
+enum { KEY_MAX = FORMAT_TOPIC_MAX + 4, TAILS_MAX = QUEUE_MAPS_MAX / 4 };
 
 #define BATCH_FOLDER "batchconsumequeue"
 
@@ -42,6 +43,7 @@ int consume_queues_init(struct consume_queues *t, struct io *io, const char *roo
     *t = (struct consume_queues){
         .io = io, .folder = folder, .file_bytes = file_bytes, .reclaimer = reclaimer};
     lock_init(&t->lock, LOCK_QUEUES);
+    queue_maps_init(&t->maps, QUEUE_MAPS_MAX, &reclaimer->worker);
     return 0;
 }
 
@@ -49,6 +51,34 @@ static struct consume_queue *take_dirty(struct consume_queues *t)
 {
     return atomic_exchange_explicit(&t->dirty, NULL,
                                     memory_order_acquire); /* pairs with note_dirty */
+}
+
+static void drop_first_tail(struct consume_queues *t)
+{
+    struct consume_queue *q = t->first_tail;
+    t->first_tail = q->next_tail;
+    t->last_tail = t->first_tail ? t->last_tail : NULL;
+    t->n_tails--;
+    q->has_tail = false;
+    mapped_file_unpin(q->tail);
+    q->tail = NULL;
+    consume_queue_unref(q);
+}
+
+void consume_queues_note_tail(struct consume_queues *t, struct consume_queue *q)
+{
+    if (q->has_tail)
+        return;
+    q->has_tail = true;
+    q->next_tail = NULL;
+    consume_queue_ref(q);
+    if (t->last_tail)
+        t->last_tail->next_tail = q;
+    else
+        t->first_tail = q;
+    t->last_tail = q;
+    if (++t->n_tails > TAILS_MAX)
+        drop_first_tail(t);
 }
 
 void consume_queues_fini(struct consume_queues *t)
@@ -59,6 +89,9 @@ void consume_queues_fini(struct consume_queues *t)
         next = q->next_dirty;
         consume_queue_unref(q);
     }
+    while (t->first_tail)
+        drop_first_tail(t);
+    queue_maps_fini(&t->maps);
     size_t pos = 0;
     for (const struct map_entry *at; (at = map_next(&t->queues, &pos));)
         consume_queue_unref(at->value);
@@ -99,6 +132,8 @@ static int make_queue(struct consume_queues *t, struct span topic, int32_t queue
     int rc =
         consume_queue_new(ret_q, topic, queue_id, folder, t->file_bytes, t->io, t->reclaimer, e);
     free(folder);
+    if (rc == 0)
+        (*ret_q)->maps = &t->maps;
     return rc;
 }
 
@@ -237,7 +272,9 @@ int consume_queues_drop(struct consume_queues *t, struct consume_queue *q, struc
     lock_drop(&t->lock);
     if (!was_there)
         return 0;
-    int rc = mapped_files_drop_from(&q->files, 0, e);
+    int rc = consume_queue_need_files(q, e);
+    if (rc == 0)
+        rc = mapped_files_drop_from(&q->files, 0, e);
     if (rc == 0) {
         rc = t->io->rmdir(t->io, q->files.folder);
         rc = rc < 0 && rc != -ENOENT ? err_sys(e, -rc, "remove folder '%s'", q->files.folder) : 0;
@@ -334,6 +371,7 @@ static int load_queue(struct consume_queues *t, const char *path, const char *na
     if (rc < 0)
         return rc;
     rc = consume_queue_load(q, lt->below_log_off, e);
+    queue_maps_trim(&t->maps); /* nobody else is here yet */
     consume_queue_unref(q);
     return rc;
 }
@@ -358,7 +396,7 @@ static int note_batch_topic(struct consume_queues *t, const char *path, const ch
     return consume_queues_note_batch(t, name, e);
 }
 
-int consume_queues_load(struct consume_queues *t, uint64_t below_log_off, struct err *e)
+int consume_queues_find_batches(struct consume_queues *t, struct err *e)
 {
     char *batch;
     size_t root_len = strlen(t->folder) - strlen("/" FORMAT_DIR_QUEUES);
@@ -366,7 +404,10 @@ int consume_queues_load(struct consume_queues *t, uint64_t below_log_off, struct
         return err_set(e, ERR_NOMEM, "list '%s'", t->folder);
     int rc = each_folder(t, batch, note_batch_topic, /* arg = */ NULL, e);
     free(batch);
-    if (rc < 0)
-        return rc;
+    return rc;
+}
+
+int consume_queues_load(struct consume_queues *t, uint64_t below_log_off, struct err *e)
+{
     return each_folder(t, t->folder, load_topic, &below_log_off, e);
 }

@@ -6,6 +6,7 @@
 #include "base/lock.h"
 #include "base/map.h"
 #include "store/consume_queue.h"
+#include "store/queue_maps.h"
 
 struct consume_queues {
     /* set before shared, then constant */
@@ -14,10 +15,15 @@ struct consume_queues {
     uint64_t file_bytes;
     struct reclaimer *reclaimer;
     struct map batch_topics; /* topics whose queues have another layout (rocketmq-store 3.5) */
-    struct map deleted;      /* topics that were deleted: name to uint64_t, freed with the table */
-    struct lock lock;        /* LOCK_QUEUES */
+    struct queue_maps maps;
+    struct map deleted; /* topics that were deleted: name to uint64_t, freed with the table */
+    struct lock lock;   /* LOCK_QUEUES */
     /* guarded by lock */
     struct map queues; /* key: topic and queue id; one reference each */
+    /* dispatcher only (recovery before it starts): queues that keep their tail pinned, longest
+     * first; one reference each */
+    struct consume_queue *first_tail, *last_tail;
+    size_t n_tails;
     /* atomic: pushed to by the dispatcher (release), taken whole by the flusher (acquire) */
     _Atomic(struct consume_queue *) dirty; /* with entries not flushed; one reference each */
 };
@@ -37,6 +43,9 @@ int consume_queues_note_deleted(struct consume_queues *t, const char *topic, uin
 
 /* Whether a record of this topic at this place is of a topic that was deleted. */
 bool consume_queues_is_deleted(const struct consume_queues *t, struct span topic, uint64_t log_off);
+
+/* Notes the topics of which RocketMQ has batch queues on disk. */
+int consume_queues_find_batches(struct consume_queues *t, struct err *e) MUST_CHECK;
 
 /* Lists what is on disk; see consume_queue_load. */
 int consume_queues_load(struct consume_queues *t, uint64_t below_log_off, struct err *e) MUST_CHECK;
@@ -66,6 +75,10 @@ void queue_list_fini(struct queue_list *l);
 /* Puts a queue that got an entry on the list of those to be flushed, if it is not there. Thread:
  * dispatcher or recovery. */
 void consume_queues_note_dirty(struct consume_queues *t, struct consume_queue *q);
+
+/* Notes that the queue keeps its tail pinned; beyond a limit the one noted longest ago gives its
+ * own up. Thread: dispatcher or recovery. */
+void consume_queues_note_tail(struct consume_queues *t, struct consume_queue *q);
 
 /* Makes the entries of all listed queues durable and empties the list; after a failure the rest is
  * off the list all the same. `ret_bytes` is added to. Thread: flusher. */

@@ -82,8 +82,10 @@ int dispatch_record(struct consume_queues *queues, const struct store_record *re
     rc = consume_queue_put(*q, rec->queue_off, &entry, &put, e);
     if (rc < 0)
         return rc;
-    if (put == QUEUE_PUT_NEW)
+    if (put == QUEUE_PUT_NEW) {
         consume_queues_note_dirty(queues, *q);
+        consume_queues_note_tail(queues, *q);
+    }
     static const enum dispatch_one told[] = {
         [QUEUE_PUT_NEW] = DISPATCH_NEW,
         [QUEUE_PUT_ALREADY] = DISPATCH_ALREADY,
@@ -203,6 +205,7 @@ static size_t dispatch_handed(struct dispatcher *d, uint64_t log_off, uint64_t e
         return 0;
     /* before `dispatched` moves: the flusher believes that it knows all queues below that */
     consume_queues_note_dirty(d->queues, items[0].queue);
+    consume_queues_note_tail(d->queues, items[0].queue);
     atomic_store_explicit(&d->last_ms, items[i - 1].store_ms, memory_order_release);
     move_to(d, log_off);
     tell_arrivals(d, items, i);

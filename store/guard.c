@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { SLOTS = 65536 }; /* the kernel's default limit of mappings is below it */
+enum { SLOTS = 1 << 16 }; /* the kernel's default limit of mappings is below it */
 
 struct slot {
     _Atomic uintptr_t base; /* 0: free; CLAIMED: being filled in; else released after the rest */
@@ -23,8 +23,8 @@ struct slot {
 
 #define CLAIMED ((uintptr_t)1)
 
+/* A range is in the first slot that was free behind the one of its address. */
 static struct slot slots[SLOTS];
-static _Atomic unsigned n_used; /* slots from here on were never used: release, acquire */
 static struct sigaction before; /* set before the handler is there, then constant */
 static uintptr_t page_bytes;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -32,8 +32,7 @@ static int install_errno;
 
 static struct slot *find_slot(uintptr_t address)
 {
-    unsigned n = atomic_load_explicit(&n_used, memory_order_acquire);
-    for (unsigned i = 0; i < n; i++) {
+    for (unsigned i = 0; i < SLOTS; i++) { /* the address may be anywhere in its range */
         uintptr_t base = atomic_load_explicit(&slots[i].base, memory_order_acquire);
         if (base > CLAIMED && address >= base && address - base < slots[i].len)
             return &slots[i];
@@ -82,25 +81,29 @@ int guard_install(struct err *e)
     return install_errno ? err_sys(e, install_errno, "install the handler of read faults") : 0;
 }
 
-static bool claim(unsigned i)
+/* Where to look first; multiplying spreads neighbours (Fibonacci hashing). */
+static unsigned slot_of(const uint8_t *base)
+{
+    uint64_t page = (uint64_t)(uintptr_t)base / 4096;
+    return (unsigned)(page * UINT64_C(0x9E3779B97F4A7C15) >> 48);
+}
+
+static bool claim(struct slot *slot)
 {
     uintptr_t is_free = 0;
-    return atomic_compare_exchange_strong_explicit(&slots[i].base, &is_free, CLAIMED,
+    return atomic_compare_exchange_strong_explicit(&slot->base, &is_free, CLAIMED,
                                                    memory_order_acquire, memory_order_relaxed);
 }
 
 void guard_add(uint8_t *base, uint64_t len, _Atomic bool *is_bad)
 {
     for (unsigned i = 0; i < SLOTS; i++) {
-        if (!claim(i))
+        struct slot *slot = &slots[(slot_of(base) + i) % SLOTS];
+        if (!claim(slot))
             continue;
-        slots[i].len = len;
-        slots[i].is_bad = is_bad;
-        atomic_store_explicit(&slots[i].base, (uintptr_t)base, memory_order_release);
-        unsigned n = atomic_load_explicit(&n_used, memory_order_acquire);
-        while (n <= i && !atomic_compare_exchange_weak_explicit(
-                             &n_used, &n, i + 1, memory_order_release, memory_order_acquire))
-            ;
+        slot->len = len;
+        slot->is_bad = is_bad;
+        atomic_store_explicit(&slot->base, (uintptr_t)base, memory_order_release);
         return;
     }
     /* more mappings than the kernel gives by default: these go unguarded */
@@ -108,10 +111,11 @@ void guard_add(uint8_t *base, uint64_t len, _Atomic bool *is_bad)
 
 void guard_drop(const uint8_t *base)
 {
-    unsigned n = atomic_load_explicit(&n_used, memory_order_acquire);
-    for (unsigned i = 0; i < n; i++)
-        if (atomic_load_explicit(&slots[i].base, memory_order_acquire) == (uintptr_t)base) {
-            atomic_store_explicit(&slots[i].base, 0, memory_order_release);
+    for (unsigned i = 0; i < SLOTS; i++) {
+        struct slot *slot = &slots[(slot_of(base) + i) % SLOTS];
+        if (atomic_load_explicit(&slot->base, memory_order_acquire) == (uintptr_t)base) {
+            atomic_store_explicit(&slot->base, 0, memory_order_release);
             return;
         }
+    }
 }

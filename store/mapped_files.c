@@ -189,6 +189,15 @@ int mapped_files_load(struct mapped_files *mf, struct err *e)
     return rc;
 }
 
+void mapped_files_forget(struct mapped_files *mf)
+{
+    lock_take(&mf->lock);
+    for (size_t i = 0; i < mf->n; i++)
+        mapped_file_free(mf->files[i]);
+    mf->n = 0;
+    lock_drop(&mf->lock);
+}
+
 /* ---- the list ---- */
 
 /* Only memory and speed hang on it. Locks: LOCK_FILES. */
@@ -343,6 +352,20 @@ void mapped_files_relax(struct mapped_files *mf, uint64_t below)
         if (base && len > 0)
             (void)mf->io->advise(mf->io, base, len, IO_DONTNEED); /* only memory */
     }
+}
+
+bool mapped_files_unmap_all(struct mapped_files *mf)
+{
+    bool is_done = true;
+    lock_take(&mf->lock);
+    for (size_t i = 0; i < mf->n; i++) {
+        struct mapped_file *f = mf->files[i];
+        if (f->base && !mapped_file_is_pinned(f))
+            mapped_file_unmap(f); /* who comes now maps it anew */
+        is_done = is_done && !f->base;
+    }
+    lock_drop(&mf->lock);
+    return is_done;
 }
 
 uint64_t mapped_files_pins_at(struct mapped_files *mf, uint64_t start)

@@ -41,6 +41,9 @@ void mapped_files_fini(struct mapped_files *mf);
  * length, a name that is not a position, a gap. */
 int mapped_files_load(struct mapped_files *mf, struct err *e) MUST_CHECK;
 
+/* Undoes a load that failed half-way: nobody has used it. */
+void mapped_files_forget(struct mapped_files *mf);
+
 /* Takes over `f`, which starts where the last one ends. On failure it is still the caller's. */
 int mapped_files_add(struct mapped_files *mf, struct mapped_file *f, struct err *e) MUST_CHECK;
 
@@ -62,6 +65,9 @@ bool mapped_files_unmap_coldest(struct mapped_files *mf, uint64_t below, uint64_
 /* Drops the page-table entries of everything mapped that lies below `below`. Thread: the one that
  * unmaps. */
 void mapped_files_relax(struct mapped_files *mf, uint64_t below);
+
+/* Unmaps every file that nobody has pinned; whether none is left. Thread: the one that unmaps. */
+bool mapped_files_unmap_all(struct mapped_files *mf);
 
 /* Pins on the file that starts at `start`; 0 when there is none. */
 uint64_t mapped_files_pins_at(struct mapped_files *mf, uint64_t start);

@@ -3,6 +3,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "store/consume_queue.h"
@@ -14,7 +15,7 @@ static int entry_holds(struct consume_queue *q, uint64_t at, uint64_t below_log_
                        bool *ret_holds, struct err *e)
 {
     struct mapped_file *f;
-    int rc = mapped_files_pin(&q->files, at, &f, e);
+    int rc = consume_queue_pin(q, at, &f, e);
     if (rc < 0)
         return rc;
     struct store_queue_entry entry;
@@ -82,7 +83,7 @@ static int pass_damaged(struct consume_queue *q, uint64_t files_end, uint64_t be
     int rc = 0;
     for (uint64_t at = *end * STORE_QUEUE_ENTRY_BYTES; rc == 0 && at < files_end;) {
         struct mapped_file *f;
-        rc = mapped_files_pin(&q->files, at, &f, e);
+        rc = consume_queue_pin(q, at, &f, e);
         if (rc < 0)
             return rc;
         rc = look_behind_in(f, below_log_off, end, e);
@@ -147,7 +148,7 @@ static int clear_behind(struct consume_queue *q, uint64_t end, struct err *e)
     if (at >= files_end)
         return 0;
     struct mapped_file *f;
-    int rc = mapped_files_pin(&q->files, at, &f, e);
+    int rc = consume_queue_pin(q, at, &f, e);
     if (rc < 0)
         return rc;
     uint64_t keep_to = f->start + f->bytes;
@@ -182,6 +183,44 @@ static int find_last(struct consume_queue *q, uint64_t end, struct store_queue_e
         }
     }
     return 0;
+}
+
+void consume_queue_believe(struct consume_queue *q, const struct queue_ends *ends)
+{
+    q->last = ends->last;
+    q->flushed_off = ends->end_off;
+    consume_queue_set_bounds(q, ends->min_off, ends->end_off);
+    atomic_store_explicit(&q->has_listed, false, memory_order_release); /* nobody uses it yet */
+}
+
+static int list_late(struct consume_queue *q, struct err *e)
+{
+    uint64_t start, end;
+    int rc = mapped_files_load(&q->files, e);
+    if (rc < 0)
+        return rc;
+    mapped_files_bounds(&q->files, &start, &end);
+    if (end < consume_queue_end(q) * STORE_QUEUE_ENTRY_BYTES)
+        return err_set(e, ERR_CORRUPT, "list '%s': it ends before number %" PRIu64, q->files.folder,
+                       consume_queue_end(q));
+    return 0;
+}
+
+int consume_queue_need_files(struct consume_queue *q, struct err *e)
+{
+    if (atomic_load_explicit(&q->has_listed, memory_order_acquire))
+        return 0;
+    int rc = 0;
+    lock_take(&q->lock);
+    if (!atomic_load_explicit(&q->has_listed, memory_order_relaxed)) { /* stored under the lock */
+        rc = list_late(q, e);
+        if (rc == 0)
+            atomic_store_explicit(&q->has_listed, true, memory_order_release);
+        else
+            mapped_files_forget(&q->files); /* the next who comes tries again */
+    }
+    lock_drop(&q->lock);
+    return rc;
 }
 
 int consume_queue_load(struct consume_queue *q, uint64_t below_log_off, struct err *e)

@@ -5,6 +5,8 @@
 
 #include <fcntl.h>
 
+#include "store/queue_maps.h"
+
 enum {
     BURIED_RETRY_MS = 100, /* an unpin wakes nobody: it must not block */
     BUDGET_CHECK_MS = 1000,
@@ -194,6 +196,8 @@ int reclaimer_step(void *arg)
         while (mapped_files_unmap_coldest(r->log, flushed, r->budget_bytes))
             atomic_fetch_add_explicit(&r->n_unmapped, 1, memory_order_relaxed); /* a count */
     }
+    if (r->maps)
+        queue_maps_trim(r->maps);
     if (r->dispatched)
         drop_behind(r);
     if (r->resident_bytes > 0)

@@ -11,6 +11,8 @@
 #include "store/mapped_files.h"
 #include "store/worker.h"
 
+struct queue_maps;
+
 struct reclaimer {
     struct worker worker;
     /* set before start, then constant */
@@ -19,6 +21,7 @@ struct reclaimer {
     const _Atomic uint64_t *flushed; /* only files below it may be unmapped */
     struct io *io;
     uint64_t resident_bytes; /* 0: no limit */
+    struct queue_maps *maps; /* kept within their number; NULL: there are none */
     struct parts parts;      /* of all files of the store */
     const _Atomic uint64_t
         *dispatched;  /* of the log, read by nobody of ours below it; may be NULL */

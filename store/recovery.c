@@ -22,6 +22,7 @@
 #include "store/dispatch.h"
 #include "store/format.h"
 #include "store/queue_mend.h"
+#include "store/queue_roll.h"
 #include "store/record.h"
 
 enum {
@@ -267,6 +268,7 @@ static void end_piece(struct walk *w, const struct mapped_file *f)
     if (upto > from)
         (void)f->io->advise(f->io, f->base + from, upto - from, IO_DONTNEED); /* only memory */
     w->piece = w->at;
+    queue_maps_trim(&w->queues->maps); /* nobody else is here yet */
     fetch(f, w->at - f->start + PIECE_BYTES);
     tell_progress(w);
 }
@@ -413,13 +415,19 @@ static uint64_t begin_after_stop(const struct walk *w, const struct store_checkp
 static int load_queues(struct walk *w, const struct store_checkpoint *cp, uint64_t *ret_begin,
                        struct err *e)
 {
-    if (!w->report->was_clean) {
+    int rc = consume_queues_find_batches(w->queues, e);
+    if (rc == 0 && !w->report->was_clean) {
         *ret_begin = begin_after_crash(w, cp);
         w->trusted_end = UINT64_MAX;
-        return consume_queues_load(w->queues, *ret_begin, e);
+        rc = queue_roll_remove(w->queues, e);
+        return rc < 0 ? rc : consume_queues_load(w->queues, *ret_begin, e);
     }
     struct store_queue_entry last = {0};
-    int rc = consume_queues_load(w->queues, UINT64_MAX, e);
+    bool is_taken = false;
+    if (rc == 0)
+        rc = queue_roll_take(w->queues, cp, &is_taken, e);
+    if (rc == 0 && !is_taken)
+        rc = consume_queues_load(w->queues, UINT64_MAX, e);
     if (rc == 0)
         rc = find_last_queued(w->queues, &last, e);
     if (rc < 0)

@@ -18,6 +18,7 @@
 #include "store/checkpoint.h"
 #include "store/format.h"
 #include "store/guard.h"
+#include "store/queue_roll.h"
 #include "store/recovery.h"
 #include "store/residency.h"
 #include "store/store_inner.h"
@@ -144,6 +145,7 @@ static int init_parts(struct store *s, const struct store_options *opt, struct e
     s->has_reclaimer = true;
     int rc =
         consume_queues_init(&s->queues, s->io, s->root, opt->queue_file_bytes, &s->reclaimer, e);
+    s->reclaimer.maps = &s->queues.maps;
     for (size_t i = 0; rc == 0 && opt->batch_topics && opt->batch_topics[i]; i++)
         rc = consume_queues_note_batch(&s->queues, opt->batch_topics[i], e);
     for (size_t i = 0; rc == 0 && i < opt->n_deleted; i++)
@@ -262,6 +264,8 @@ static int dismantle(struct store *s, struct err *e)
         rc = flusher_all(&s->flusher, e);
         int stop_rc = commit_log_stop(&s->log, rc < 0 ? &later : e);
         rc = rc < 0 ? rc : stop_rc;
+        if (rc == 0) /* only the speed of the next start hangs on it */
+            (void)queue_roll_write(&s->queues, &s->flusher.cp, &later);
     }
     if (s->has_reclaimer)
         worker_stop(&s->reclaimer.worker);

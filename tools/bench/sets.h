@@ -11,6 +11,7 @@ extern const struct bench_set case_durable;  /* case_durable.c */
 extern const struct bench_set case_filter;   /* case_filter.c */
 extern const struct bench_set case_latency;  /* case_latency.c */
 extern const struct bench_set case_memory;   /* case_memory.c */
+extern const struct bench_set case_open;     /* case_open.c */
 extern const struct bench_set case_pace;     /* case_pace.c */
 extern const struct bench_set case_peer;     /* case_peer.c */
 extern const struct bench_set case_publish;  /* case_publish.c */
