@@ -173,6 +173,35 @@ static int check_mark(struct key_index *ki, const struct key_index_start *start,
     return drop_from(ki, i, e); /* behind it there may be holes */
 }
 
+static int drop_first(struct key_index *ki, struct err *e)
+{
+    char path[4096];
+    (void)snprintf(path, sizeof path, "%s/%0*" PRIu64, ki->folder, FORMAT_INDEX_NAME_DIGITS,
+                   ki->names[0]);
+    int rc = ki->io->unlink(ki->io, path);
+    if (rc < 0 && rc != -ENOENT)
+        return err_sys(e, -rc, "remove '%s'", path);
+    ki->n_names--;
+    memmove(ki->names, ki->names + 1, ki->n_names * sizeof *ki->names);
+    ki->n_settled -= ki->n_settled > 0;
+    return 0;
+}
+
+/* Removes the files that lie wholly before the log's first record, but for the last one. */
+static int drop_old(struct key_index *ki, struct err *e)
+{
+    int rc = 0;
+    while (rc == 0 && ki->n_names > 1) {
+        struct index_spec spec = spec_of(ki, ki->names[0]);
+        struct store_index_header h;
+        rc = index_writer_peek(&spec, &h, e);
+        if (rc < 0 || h.end_log_off >= ki->first_off)
+            break;
+        rc = drop_first(ki, e);
+    }
+    return rc;
+}
+
 int key_index_load(struct key_index *ki, const struct key_index_start *start, size_t *ret_n_dropped,
                    struct err *e)
 {
@@ -185,9 +214,12 @@ int key_index_load(struct key_index *ki, const struct key_index_start *start, si
         rc = take_headers(ki, start, &h, e);
     if (rc == 0)
         rc = check_mark(ki, start, &h, e);
+    size_t n_dropped = n_found - ki->n_names;
+    if (rc == 0)
+        rc = drop_old(ki, e);
     if (rc < 0)
         return err_wrap(e, "load the index");
-    *ret_n_dropped = n_found - ki->n_names;
+    *ret_n_dropped = n_dropped;
     return 0;
 }
 

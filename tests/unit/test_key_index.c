@@ -282,6 +282,26 @@ START_TEST(an_index_ahead_of_the_log_is_cut)
 }
 END_TEST
 
+START_TEST(files_of_records_that_the_log_has_no_more_are_removed)
+{
+    put_many(1, 30);
+    struct key_index_mark mark = sync_at(31);
+    size_t n = n_files();
+    ck_assert_uint_eq(reload(&(struct key_index_start){
+                          .was_clean = true, .mark = mark, .first_off = 21, .tail = 31}),
+                      0); /* none is damaged */
+    ck_assert_uint_eq(n_files(), n - 2);
+    ck_assert_uint_eq(from, 31);
+    ck_assert_uint_ge(count("k"), 10);
+    ck_assert_uint_eq(count("k30"), 1);
+    put_many(31, 3);
+    ck_assert_uint_eq(count("k33"), 1);
+    (void)reload(&(struct key_index_start){
+        .was_clean = true, .mark = sync_at(34), .first_off = 1000, .tail = 1000});
+    ck_assert_uint_eq(n_files(), 1); /* the last one stays to be gone on with */
+}
+END_TEST
+
 static void poke_file(size_t i, off_t at, const void *bytes, size_t len)
 {
     char *path = NULL;
@@ -386,6 +406,7 @@ static TCase *loading_case(void)
     tcase_add_test(tc, an_index_that_is_missing_is_built_from_the_first_record);
     tcase_add_test(tc, after_a_crash_what_the_items_prove_is_kept);
     tcase_add_test(tc, an_index_ahead_of_the_log_is_cut);
+    tcase_add_test(tc, files_of_records_that_the_log_has_no_more_are_removed);
     tcase_add_test(tc, a_file_of_another_length_is_removed_with_those_behind_it);
     tcase_add_test(tc, a_header_that_cannot_be_is_removed);
     tcase_add_test(tc, files_that_somebody_made_after_removing_the_marked_one_are_not_believed);
