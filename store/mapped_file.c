@@ -34,6 +34,9 @@ struct store_pin *store_pin_again(struct store_pin *pin)
 int mapped_file_new(struct mapped_file **ret_file, struct io *io, const char *folder,
                     uint64_t start, uint64_t bytes, struct err *e)
 {
+    if (bytes > INT64_MAX || start > INT64_MAX - bytes) /* positions are signed on disk */
+        return err_set(e, ERR_TOOBIG, "make a file at %" PRIu64 " in '%s': no position is left",
+                       start, folder);
     struct mapped_file *f = calloc(1, sizeof *f);
     if (!f || asprintf(&f->path, "%s/%020" PRIu64, folder, start) < 0) {
         free(f);
