@@ -149,6 +149,22 @@ static void fill_positions(SV1(GetStatsResponse) *reply, const struct store_stat
     reply->populated = s->populated;
     reply->allocated = s->allocated;
     reply->dispatched = s->dispatched;
+    reply->indexed = s->indexed;
+}
+
+static void fill_recovery(SV1(Recovery) *ret, const struct store *store)
+{
+    struct store_recovery r;
+    store_recovery_report(store, &r);
+    *ret = (SV1(Recovery))SLUICE__V1__RECOVERY__INIT;
+    ret->clean = r.was_clean;
+    ret->scanned_bytes = r.scanned_bytes;
+    ret->records = r.n_records;
+    ret->damaged = r.n_damaged;
+    ret->damaged_bytes = r.damaged_bytes;
+    ret->requeued = r.n_requeued;
+    ret->cut_bytes = r.cut_bytes;
+    ret->elapsed_ms = r.elapsed_ms;
 }
 
 static void fill_counts(SV1(GetStatsResponse) *reply, const struct store_stats *s)
@@ -169,6 +185,8 @@ static void fill_counts(SV1(GetStatsResponse) *reply, const struct store_stats *
     reply->damaged = s->n_damaged;
     reply->bad_files = s->n_bad_files;
     reply->failed = s->failed;
+    reply->index_failed = s->index_failed;
+    reply->index_dropped = s->n_index_dropped;
     reply->groups = s->n_groups;
     reply->grouped = s->n_grouped;
     reply->max_grouped = s->max_grouped;
@@ -217,6 +235,7 @@ static void get_stats(struct broker *b, const void *request, struct rpc_call *ca
     struct store_stats stats;
     struct store_timings timings;
     struct timing syncs, stalls;
+    SV1(Recovery) recovery;
     SV1(GetStatsResponse) reply = SLUICE__V1__GET_STATS_RESPONSE__INIT;
     (void)request; /* it has no fields */
     status_ok(&st);
@@ -229,6 +248,8 @@ static void get_stats(struct broker *b, const void *request, struct rpc_call *ca
     timing_to_wire(&timings.stalls, &stalls);
     reply.syncs = &syncs.message;
     reply.stalls = &stalls.message;
+    fill_recovery(&recovery, b->store);
+    reply.recovery = &recovery;
     reply.code = st.code;
     reply.message = st.text;
     handler_reply(call, &reply.base);

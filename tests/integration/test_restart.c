@@ -172,12 +172,18 @@ static void damage(const char *text)
     free(path);
 }
 
-static uint64_t n_damaged(void)
+static Sluice__V1__GetStatsResponse *get_stats(void)
 {
     Sluice__V1__GetStatsRequest req = SLUICE__V1__GET_STATS_REQUEST__INIT;
     Sluice__V1__GetStatsResponse *reply = messaging_call(
         f.client, PROTO_GET_STATS, &req.base, &sluice__v1__get_stats_response__descriptor);
     ck_assert_int_eq(reply->code, CODE(OK));
+    return reply;
+}
+
+static uint64_t n_damaged(void)
+{
+    Sluice__V1__GetStatsResponse *reply = get_stats();
     uint64_t n = reply->damaged;
     messaging_free(reply);
     return n;
@@ -192,6 +198,40 @@ START_TEST(a_damaged_body_is_counted_and_passed_over_and_never_delivered)
     receive_one("whole", 1, handle);
     expect_nothing(600);
     ck_assert_uint_eq(n_damaged(), 1);
+}
+END_TEST
+
+/* Until all of the log is in the key index. */
+static void await_index(void)
+{
+    bool is_done = false;
+    while (!is_done) { /* the test's own limit is the timeout */
+        Sluice__V1__GetStatsResponse *stats = get_stats();
+        ck_assert(!stats->index_failed);
+        ck_assert_uint_eq(stats->index_dropped, 0);
+        is_done = stats->indexed == stats->published;
+        messaging_free(stats);
+    }
+}
+
+START_TEST(what_a_start_found_is_told)
+{
+    for (int i = 0; i < 5; i++)
+        messaging_send_ok(f.client, "T", NULL, "x");
+    await_index();
+    crash();
+    Sluice__V1__GetStatsResponse *stats = get_stats();
+    ck_assert(!stats->recovery->clean);
+    ck_assert_uint_eq(stats->recovery->damaged, 0);
+    uint64_t n_walked = stats->recovery->records;
+    ck_assert_uint_eq(stats->recovery->scanned_bytes > 0, n_walked > 0);
+    messaging_free(stats);
+    await_index();
+    restart();
+    stats = get_stats();
+    ck_assert(stats->recovery->clean);
+    ck_assert_uint_eq(stats->recovery->records, 1);
+    messaging_free(stats);
 }
 END_TEST
 
@@ -245,6 +285,7 @@ int main(int argc, char **argv)
     tcase_add_test(tc, a_group_made_on_first_use_is_there_after_a_stop);
     tcase_add_test(tc, positions_ahead_of_the_log_pass_over_nothing);
     tcase_add_test(tc, a_damaged_body_is_counted_and_passed_over_and_never_delivered);
+    tcase_add_test(tc, what_a_start_found_is_told);
     tcase_add_test(tc, acknowledged_sends_survive_a_kill);
     tcase_add_test(tc, positions_saved_before_a_kill_are_kept);
     suite_add_tcase(suite, tc);
