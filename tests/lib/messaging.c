@@ -44,13 +44,23 @@ static void *unpack(const ProtobufCMessageDescriptor *type, struct span bytes)
     return message;
 }
 
-struct client *messaging_connect(const char *endpoint, const char *client_id)
+static struct client *connect_with(const struct client_options *opt)
 {
     struct err e = {0};
     struct client *c = NULL;
-    struct client_options opt = {.endpoint = endpoint, .client_id = client_id};
-    ck_assert_msg(client_open(&c, &opt, &e) == 0, "%s", e.msg);
+    ck_assert_msg(client_open(&c, opt, &e) == 0, "%s", e.msg);
     return c;
+}
+
+struct client *messaging_connect(const char *endpoint, const char *client_id)
+{
+    return connect_with(&(struct client_options){.endpoint = endpoint, .client_id = client_id});
+}
+
+struct client *messaging_connect_tls(const char *endpoint, const char *client_id)
+{
+    return connect_with(
+        &(struct client_options){.endpoint = endpoint, .client_id = client_id, .tls = true});
 }
 
 static void *call(struct client *c, const char *path, const ProtobufCMessage *request,

@@ -19,6 +19,9 @@ enum { MESSAGING_CALL_MS = 30000, MESSAGING_BATCH_MAX = 64 };
 /* Connects; closed with client_close. */
 struct client *messaging_connect(const char *endpoint, const char *client_id);
 
+/* The same over TLS, to the same port. */
+struct client *messaging_connect_tls(const char *endpoint, const char *client_id);
+
 /* A unary call: the reply, freed with messaging_free. */
 void *messaging_call(struct client *c, const char *path, const ProtobufCMessage *request,
                      const ProtobufCMessageDescriptor *reply_type);

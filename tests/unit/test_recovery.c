@@ -315,6 +315,47 @@ START_TEST(a_torn_last_record_is_cut_off)
 }
 END_TEST
 
+/* The disk wrote some of its sectors: those in front of one, all but one, or that one alone. */
+static void tear(const struct store_appended *torn, uint64_t sector, int how)
+{
+    static const uint8_t zeros[FIXTURE_FILE_BYTES];
+    enum { SECTOR = 512 };
+    char name[64];
+    uint64_t from = torn->log_off % FIXTURE_FILE_BYTES, to = from + torn->size;
+    uint64_t begin = from - from % SECTOR + sector * SECTOR, end = begin + SECTOR;
+    (void)snprintf(name, sizeof name, "commitlog/%020llu",
+                   (unsigned long long)(torn->log_off - from));
+    if (how != 2)
+        store_fixture_poke(&f, name, begin > from ? begin : from, zeros,
+                           (how == 0 || end > to ? to : end) - (begin > from ? begin : from));
+    if (how == 2 && begin > from)
+        store_fixture_poke(&f, name, from, zeros, begin - from);
+    if (how == 2 && end < to)
+        store_fixture_poke(&f, name, end, zeros, to - end);
+}
+
+START_TEST(a_record_torn_at_any_sector_is_cut_off)
+{
+    const struct store_appended *torn = &at[N_RECORDS - 1];
+    uint64_t n_sectors = torn->size / 512;
+    for (uint64_t i = 0; i < n_sectors; i++)
+        for (int how = 0; how < 3; how++) {
+            store_fixture_kill(&f);
+            forget_checkpoint();
+            tear(torn, i, how);
+            struct store_recovery r = reopen();
+            ck_assert_uint_eq(r.n_damaged, 0);
+            ck_assert_uint_eq(log_end(), torn->log_off);
+            ck_assert_uint_eq(n_queued(), N_RECORDS - 1);
+            struct store_appended again = store_fixture_append(&f, "T", 0, body_of(N_RECORDS - 1));
+            ck_assert_uint_eq(again.log_off, torn->log_off);
+            ck_assert_uint_eq(again.size, torn->size);
+        }
+    store_fixture_await(&f, "T", 0, N_RECORDS);
+    expect_all_but(-1);
+}
+END_TEST
+
 START_TEST(a_torn_end_after_a_clean_stop_is_cut_from_the_queue_too)
 {
     store_fixture_close(&f);
@@ -436,6 +477,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, a_damaged_record_never_hides_those_behind_it);
     tcase_add_test(tc, damage_up_to_the_end_of_a_file_does_not_hide_the_next);
     tcase_add_test(tc, a_torn_last_record_is_cut_off);
+    tcase_add_test(tc, a_record_torn_at_any_sector_is_cut_off);
     tcase_add_test(tc, a_torn_end_after_a_clean_stop_is_cut_from_the_queue_too);
     tcase_add_test(tc, garbage_behind_the_end_is_not_believed_and_goes);
     tcase_add_test(tc, a_copy_of_a_record_elsewhere_is_not_believed);

@@ -1,0 +1,140 @@
+/* A stop in the middle of the work: senders go on until the broker is gone, a second SIGTERM
+ * changes nothing, and what was accepted is there afterwards, in a store that was closed cleanly.
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/lib/broker_child.h"
+#include "tests/lib/messaging.h"
+#include "tests/lib/suite.h"
+#include "tests/lib/tmpdir.h"
+
+enum { N_SENDERS = 3, N_BEFORE = 300, SENT_MAX = 100000 };
+
+static const char *const modes[] = {"ASYNC_FLUSH", "SYNC_FLUSH"};
+
+static struct {
+    char *store;
+    struct broker_child broker;
+    _Atomic uint64_t n_accepted[N_SENDERS]; /* numbers 0 to n - 1 of each sender */
+} f;
+
+static void start(const char *mode)
+{
+    char set[64];
+    (void)snprintf(set, sizeof set, "flushDiskType=%s", mode);
+    const char *const args[] = {"--set", set, "--set", "minLongPollingMillis=100", NULL};
+    broker_child_start(&f.broker, f.store, args);
+}
+
+/* Sends numbered messages until one is not accepted. */
+static void *send_until_refused(void *arg)
+{
+    int sender = *(const int *)arg;
+    struct client *client = messaging_connect(f.broker.endpoint, NULL);
+    char body[64];
+    for (uint64_t n = 0; n < SENT_MAX; n++) {
+        (void)snprintf(body, sizeof body, "%d %llu", sender, (unsigned long long)n);
+        const struct messaging_message m = {.topic = "T", .body = body};
+        V2(SendMessageResponse) *reply = messaging_try_send(client, &m, 1);
+        bool is_accepted = reply && reply->status->code == CODE(OK);
+        messaging_free(reply);
+        if (!is_accepted)
+            break;
+        atomic_store(&f.n_accepted[sender], n + 1);
+    }
+    client_close(client);
+    return NULL;
+}
+
+static uint64_t n_accepted(void)
+{
+    uint64_t n = 0;
+    for (int i = 0; i < N_SENDERS; i++)
+        n += atomic_load(&f.n_accepted[i]);
+    return n;
+}
+
+/* Notes which numbers came; what was not accepted may come too, once. */
+static void take(const V2(Message) *m, bool *has_come[N_SENDERS])
+{
+    char body[64] = "";
+    int sender;
+    unsigned long long n;
+    ck_assert_uint_lt(m->body.len, sizeof body);
+    memcpy(body, m->body.data, m->body.len);
+    ck_assert_int_eq(sscanf(body, "%d %llu", &sender, &n), 2);
+    ck_assert(sender >= 0 && sender < N_SENDERS && n < SENT_MAX);
+    ck_assert(!has_come[sender][n]);
+    has_come[sender][n] = true;
+}
+
+static void expect_all(void)
+{
+    bool *has_come[N_SENDERS];
+    struct messaging_batch b;
+    const struct messaging_receive r = {
+        .topic = "T", .group = "G", .invisible_ms = 60000, .polling_ms = 200};
+    struct client *client = messaging_connect(f.broker.endpoint, NULL);
+    for (int i = 0; i < N_SENDERS; i++)
+        has_come[i] = calloc(SENT_MAX, sizeof(bool));
+    do {
+        messaging_receive(client, &r, &b);
+        for (size_t i = 0; i < b.n; i++)
+            take(messaging_at(&b, i), has_come);
+        messaging_batch_free(&b);
+    } while (b.code == CODE(OK));
+    for (int i = 0; i < N_SENDERS; i++) {
+        for (uint64_t n = 0; n < atomic_load(&f.n_accepted[i]); n++)
+            ck_assert_msg(has_come[i][n], "%llu of sender %d is lost", (unsigned long long)n, i);
+        free(has_come[i]);
+    }
+    client_close(client);
+}
+
+START_TEST(a_stop_under_load_keeps_what_was_accepted_and_is_clean)
+{
+    static const int ids[N_SENDERS] = {0, 1, 2};
+    pthread_t senders[N_SENDERS];
+    memset(&f, 0, sizeof f);
+    f.store = tmpdir_make();
+    start(modes[_i]);
+    struct client *client = messaging_connect(f.broker.endpoint, NULL);
+    messaging_create_topic(client, "T", SLUICE__V1__TOPIC_TYPE__TOPIC_NORMAL, 4);
+    client_close(client);
+    for (int i = 0; i < N_SENDERS; i++)
+        ck_assert_int_eq(
+            pthread_create(&senders[i], NULL, send_until_refused, (void *)(uintptr_t)&ids[i]), 0);
+    while (n_accepted() < N_BEFORE) /* the test's own limit is the timeout */
+        (void)sched_yield();
+    ck_assert_int_eq(kill(f.broker.pid, SIGTERM), 0);
+    ck_assert_int_eq(broker_child_stop(&f.broker), 0); /* the second one */
+    for (int i = 0; i < N_SENDERS; i++)
+        ck_assert_int_eq(pthread_join(senders[i], NULL), 0);
+    char *path = tmpdir_path(f.store, "abort");
+    ck_assert_int_ne(access(path, F_OK), 0);
+    free(path);
+    start(modes[_i]);
+    expect_all();
+    ck_assert_int_eq(broker_child_stop(&f.broker), 0);
+    tmpdir_remove(f.store);
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+    Suite *suite = suite_create("stop");
+    TCase *tc = tcase_create("stop");
+    broker_child_use(argc > 1 ? argv[1] : NULL);
+    tcase_set_timeout(tc, 60);
+    tcase_add_loop_test(tc, a_stop_under_load_keeps_what_was_accepted_and_is_clean, 0, 2);
+    suite_add_tcase(suite, tc);
+    return suite_run(suite);
+}
