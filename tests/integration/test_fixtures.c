@@ -26,16 +26,23 @@ struct fixture {
     int n_damaged;     /* places passed over */
     uint64_t end;      /* log_off behind the last record */
     bool lacks_queues; /* some consume-queue entries are lost */
+    uint64_t n_cut;    /* bytes behind the last record, told at the start */
 };
 
 static const struct fixture fixtures[] = {
-    {"mixed", 1110, 0, 0, 0, 1462145, false},     {"killed", 1496, 0, 0, 0, 493551, false},
-    {"powerloss", 1496, 0, 0, 0, 493551, true},   {"tail-garbage", 1110, 0, 0, 1, 1462145, false},
-    {"flipped", 1109, 0, 1, 1, 1462145, false},   {"flipped-last", 992, 118, 1, 0, 1462145, false},
-    {"missing-cq", 1110, 0, 0, 0, 1462145, true}, {"truncated", 932, 0, 0, 1, 1380565, false},
-    {"timer", 276, 0, 0, 0, 103790, false},       {"index", 160, 0, 0, 0, 45714, false},
-    {"appendable", 1, 0, 0, 0, 267, false},       {"v2-long-topic", 24, 0, 0, 0, 28801, false},
-    {"store-lib", 16, 0, 0, 0, 3115, false},
+    {"mixed", 1110, 0, 0, 0, 1462145, false, 0},
+    {"killed", 1496, 0, 0, 0, 493551, false, 0},
+    {"powerloss", 1496, 0, 0, 0, 493551, true, 0},
+    {"tail-garbage", 1110, 0, 0, 1, 1462145, false, 1536},
+    {"flipped", 1109, 0, 1, 1, 1462145, false, 0},
+    {"flipped-last", 992, 118, 1, 0, 1462145, false, 0},
+    {"missing-cq", 1110, 0, 0, 0, 1462145, true, 0},
+    {"truncated", 932, 0, 0, 1, 1380565, false, 202},
+    {"timer", 276, 0, 0, 0, 103790, false, 0},
+    {"index", 160, 0, 0, 0, 45714, false, 0},
+    {"appendable", 1, 0, 0, 0, 267, false, 0},
+    {"v2-long-topic", 24, 0, 0, 0, 28801, false, 0},
+    {"store-lib", 16, 0, 0, 0, 3115, false, 0},
 };
 
 static const char *folder;
@@ -273,8 +280,11 @@ START_TEST(every_store_opens_with_its_queues_whole)
 {
     struct opened o = open_copy(&fixtures[_i]);
     struct store_stats stats;
+    struct store_recovery found;
     store_stats(o.store, &stats);
     ck_assert_uint_eq(stats.published, o.fixture->end);
+    store_recovery_report(o.store, &found);
+    ck_assert_uint_eq(found.cut_bytes, o.fixture->n_cut);
     /* RocketMQ refuses the truncated one for a file's length, so it has no queues to compare. */
     if (strcmp(o.fixture->name, "truncated") != 0) {
         json_t *queues = load_queues(o.fixture->name);
