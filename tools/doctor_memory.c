@@ -72,22 +72,25 @@ void doctor_kernel(const struct host *h, const struct doctor_store *s, doctor_fn
 /* ---- mappings ---- */
 
 enum {
-    OWN_MAPS = 1000, /* of a broker without a store: libraries, heaps, stacks */
+    OWN_MAPS = 1000,       /* of a broker without a store: libraries, heaps, stacks */
+    QUEUES_MAPPED = 16384, /* at a time: docs/memory.md */
 };
 
 static struct doctor_check check_maps(const struct host *h, const struct doctor_store *s)
 {
     struct doctor_check c = doctor_check_number("memory", "vm.max_map_count", h->vm.max_map_count);
     uint64_t n_files = s->n_log_files + s->n_queue_files + s->n_index_files;
-    uint64_t n = n_files + OWN_MAPS;
+    uint64_t n_queues = s->n_queue_files < QUEUES_MAPPED ? s->n_queue_files : QUEUES_MAPPED;
+    uint64_t n = s->n_log_files + n_queues + s->n_index_files + OWN_MAPS;
     bool is_tight = h->vm.max_map_count < n + n / 4;
     char now[64] = "";
     if (h->process.pid && h->process.n_maps < HOST_NO_LIMIT)
         (void)snprintf(now, sizeof now, " The broker has %" PRIu64 " now.", h->process.n_maps);
     doctor_say(&c, is_tight ? DOCTOR_FOUND : DOCTOR_FINE,
-               "Each file of a store is a mapping, and those of consume queues stay mapped: this "
-               "store has %" PRIu64 " files (%" PRIu64 " of the log, %" PRIu64
-               " of queues, %" PRIu64 " of the index).%s At the limit nothing can be mapped: "
+               "Each file of a store is a mapping while it is in use, of consume queues those of "
+               "16,384 at a time: this store has %" PRIu64 " files (%" PRIu64
+               " of the log, %" PRIu64 " of queues, %" PRIu64
+               " of the index).%s At the limit nothing can be mapped: "
                "appends stop at the end of a file, and queues cannot be read.",
                n_files, s->n_log_files, s->n_queue_files, s->n_index_files, now);
     if (is_tight)

@@ -104,15 +104,18 @@ START_TEST(what_the_kernel_does_not_tell_is_no_finding)
 }
 END_TEST
 
-START_TEST(many_queues_need_many_mappings)
+START_TEST(many_queues_need_mappings_up_to_a_number)
 {
     struct host h = good_host();
     struct doctor_store s = good_store;
     h.vm.max_map_count = 65530;
     s.n_queue_files = 60000;
     struct doctor_check c = examine(&h, &s, "vm.max_map_count").check;
-    ck_assert_int_eq(c.state, DOCTOR_FOUND);
+    ck_assert_int_eq(c.state, DOCTOR_FINE);
     ck_assert_ptr_nonnull(strstr(c.why, "60003 files"));
+    h.vm.max_map_count = 20000;
+    c = examine(&h, &s, "vm.max_map_count").check;
+    ck_assert_int_eq(c.state, DOCTOR_FOUND);
     ck_assert_ptr_nonnull(strstr(c.remedy, "vm.max_map_count="));
 }
 END_TEST
@@ -268,7 +271,7 @@ int main(void)
     TCase *tc = tcase_create("doctor");
     tcase_add_test(tc, a_good_machine_is_fine);
     tcase_add_test(tc, what_the_kernel_does_not_tell_is_no_finding);
-    tcase_add_test(tc, many_queues_need_many_mappings);
+    tcase_add_test(tc, many_queues_need_mappings_up_to_a_number);
     tcase_add_test(tc, an_old_kernel_cannot_make_pages_ready);
     tcase_add_test(tc, marks_of_dirty_pages_are_held_against_what_the_store_has);
     tcase_add_test(tc, swappiness_matters_where_there_is_swap);
