@@ -6,6 +6,7 @@
 
 #include "tools/body_source.h"
 #include "tools/command.h"
+#include "tools/json_line.h"
 #include "tools/options.h"
 #include "tools/progress.h"
 #include "tools/publisher.h"
@@ -25,6 +26,7 @@ struct pub {
     const char *body;
     uint64_t count; /* 0: not given */
     uint64_t size;  /* 0: not given */
+    bool json;
 };
 
 /* No whole line is there: send what was gathered, handle answers, wait for more. */
@@ -123,11 +125,16 @@ static int publish(const struct pub *pub, uint64_t *ret_n_sent, struct err *e)
 }
 
 static int report(const char *program, const struct pub *pub, int rc, uint64_t n_sent,
-                  const struct err *e)
+                  struct err *e)
 {
     if (rc < 0) {
         fprintf(stderr, "%s: %s; %" PRIu64 " messages were sent\n", program, e->msg, n_sent);
         return COMMAND_FAILED;
+    }
+    if (pub->json) {
+        rc = json_line(json_pack("{s:s, s:I}", "topic", pub->to.topic, "sent", (json_int_t)n_sent),
+                       e);
+        return rc < 0 ? command_failed(program, e) : COMMAND_OK;
     }
     printf("%" PRIu64 " %s sent to '%s'\n", n_sent, n_sent == 1 ? "message" : "messages",
            pub->to.topic);
@@ -168,6 +175,10 @@ int cmd_pub(int argc, char **argv)
          .help = "length of each body, its text repeated (default: as long as the text)",
          .min = 1,
          .max = MAX_BODY_BYTES},
+        {.name = "json",
+         .kind = OPTION_FLAG,
+         .ret = &pub.json,
+         .help = "one JSON object at the end (default: text)"},
         {0},
     };
     const struct options o = {

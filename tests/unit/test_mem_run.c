@@ -265,7 +265,8 @@ START_TEST(the_report_has_results_and_series)
     ck_assert_int_eq(json_unpack(report, "{s:[{s:s, s:s, s:[[f, f]]}]}", "series", "name", &series,
                                  "y_unit", &unit, "points", &at, &n),
                      0);
-    ck_assert_str_eq(series, "drop-behind 64.0M 1.0K 128.0M append latencies");
+    ck_assert_str_eq(series,
+                     "append latencies, 64.0M file, 1.0K records, limit 128.0M: drop-behind");
     ck_assert_str_eq(unit, "appends");
     ck_assert_double_eq(at, 0.512);
     ck_assert_double_eq(n, 1);

@@ -112,6 +112,15 @@ static void name_case(char buf[CASE_BYTES], const struct experiment *x)
                    limit_text(limit, x->limit_bytes));
 }
 
+/* Policies are lines in one plot (see tools/bench/report.h). */
+static void name_series(struct bench_series *s, const struct experiment *x, const char *what)
+{
+    char file[AMOUNT_BYTES], record[AMOUNT_BYTES], limit[AMOUNT_BYTES];
+    (void)snprintf(s->name, sizeof s->name, "%.20s, %.9s file, %.9s records, limit %.9s: %.11s",
+                   what, amount_text(file, x->file_bytes), amount_text(record, x->record_bytes),
+                   limit_text(limit, x->limit_bytes), mem_policy_name(x->policy));
+}
+
 static int add_results(struct bench_report *report, const char *of,
                        const double figures[RUN_N_FIGURES], struct err *e)
 {
@@ -134,7 +143,7 @@ static uint64_t file_of(const struct experiment_sample *s)
     return s->rss_file_bytes;
 }
 
-static int add_rss(struct bench_report *report, const char *of, const char *name,
+static int add_rss(struct bench_report *report, const struct experiment *x, const char *what,
                    const struct experiment_outcome *o,
                    uint64_t (*bytes_of)(const struct experiment_sample *s), struct err *e)
 {
@@ -146,15 +155,15 @@ static int add_rss(struct bench_report *report, const char *of, const char *name
         points[i].y = (double)bytes_of(&o->samples[i]) / MIB;
     }
     struct bench_series s = {.x_unit = "s", .y_unit = "MiB", .points = points, .n = o->n_samples};
-    (void)snprintf(s.name, sizeof s.name, "%s %s", of, name);
+    name_series(&s, x, what);
     int rc = bench_report_add_series(report, &s, e);
     free(points);
     return rc;
 }
 
 /* How many appends took longer than half of `x` us and at most `x`, for each power of two. */
-static int add_latencies(struct bench_report *report, const char *of, const struct latency *l,
-                         struct err *e)
+static int add_latencies(struct bench_report *report, const struct experiment *x,
+                         const struct latency *l, struct err *e)
 {
     struct bench_point points[LATENCY_POWERS];
     size_t n = 0;
@@ -168,7 +177,7 @@ static int add_latencies(struct bench_report *report, const char *of, const stru
         left = over;
     }
     struct bench_series s = {.x_unit = "us", .y_unit = "appends", .points = points, .n = n};
-    (void)snprintf(s.name, sizeof s.name, "%s append latencies", of);
+    name_series(&s, x, "append latencies");
     return bench_report_add_series(report, &s, e);
 }
 
@@ -180,10 +189,10 @@ int run_report_add(struct bench_report *report, const struct experiment *x,
     name_case(of, x);
     int rc = o->end == EXPERIMENT_DONE ? add_results(report, of, figures, e) : 0;
     if (rc == 0 && o->end == EXPERIMENT_DONE)
-        rc = add_latencies(report, of, &o->appends, e);
+        rc = add_latencies(report, x, &o->appends, e);
     if (rc == 0 && o->n_samples > 0)
-        rc = add_rss(report, of, "RSS anonymous", o, anon_of, e);
+        rc = add_rss(report, x, "RSS anonymous", o, anon_of, e);
     if (rc == 0 && o->n_samples > 0)
-        rc = add_rss(report, of, "RSS files", o, file_of, e);
+        rc = add_rss(report, x, "RSS files", o, file_of, e);
     return rc;
 }
