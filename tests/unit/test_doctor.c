@@ -203,6 +203,7 @@ START_TEST(room_is_counted_in_files_of_the_log)
 {
     struct host h = good_host();
     struct doctor_store s = good_store;
+    s.disk_bytes = UINT64_C(20) << 30; /* of which that is much */
     s.free_bytes = (UINT64_C(2) << 30) - 1;
     struct doctor_check c = examine(&h, &s, "free space").check;
     ck_assert_int_eq(c.state, DOCTOR_FOUND);

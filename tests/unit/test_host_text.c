@@ -11,6 +11,7 @@ static const char mountinfo[] =
     "34 31 0:31 /box /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n"
     "35 31 0:32 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n"
     "40 27 8:17 / /srv/a\\040b rw,noatime master:2 shared:7 - xfs /dev/sdb1 rw,attr2\n"
+    "40 27 8:49 / /srv/c\\134d rw - ext4 /dev/sdd1 rw\n"
     "41 27 0:99 / /srv/x rw - tmpfs none rw\n"
     "42 27 8:33 /sub /srv/x ro - btrfs /dev/sdc1 rw,subvol=/sub\n"
     "43 31 0:41 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
@@ -98,6 +99,8 @@ START_TEST(the_mount_of_a_path_is_the_longest_one_above_it)
     ck_assert(host_mount_of(mountinfo, "/srv/a b/store", &m));
     ck_assert_str_eq(m.point, "/srv/a b");
     ck_assert_str_eq(m.options, "rw,noatime");
+    ck_assert(host_mount_of(mountinfo, "/srv/c\\d", &m));
+    ck_assert_str_eq(m.point, "/srv/c\\d");
     ck_assert(host_mount_of(mountinfo, "/srv/a bc", &m));
     ck_assert_str_eq(m.point, "/");
 }
