@@ -317,6 +317,7 @@ static void init_grpc(void)
 {
     gpr_set_log_function(log_grpc);
     grpc_init();
+    rpc_call_init();
 }
 
 int rpc_server_start(struct rpc_server **ret_server, const struct rpc_options *opt, struct err *e)

@@ -33,6 +33,11 @@ enum { QUEUED_MAX = 64 };
 
 enum { BATCH_OPS = 4 };
 
+enum { SPARE_MAX = 64 }; /* outgoing messages kept with a call */
+
+/* Ended calls. Of the process, as gRPC is: the last reference to a call may outlive its server. */
+static struct idle idle_calls;
+
 /* Operations put together under the call's lock and started outside it. */
 struct batch {
     grpc_op ops[BATCH_OPS];
@@ -83,6 +88,31 @@ static void add_status(struct rpc_call *call, struct batch *b)
     call->has_status = true;
 }
 
+/* Keeps it for the next message. */
+static void keep_outgoing(struct rpc_call *call, struct rpc_outgoing *out)
+{
+    lock_assert_held(&call->lock);
+    if (call->n_spare == SPARE_MAX) {
+        gpr_free(out);
+        return;
+    }
+    out->next = call->spare;
+    call->spare = out;
+    call->n_spare++;
+}
+
+static struct rpc_outgoing *get_outgoing(struct rpc_call *call)
+{
+    lock_take(&call->lock);
+    struct rpc_outgoing *out = call->spare;
+    if (out) {
+        call->spare = out->next;
+        call->n_spare--;
+    }
+    lock_drop(&call->lock);
+    return out ? out : gpr_malloc(sizeof *out);
+}
+
 static void add_message(struct rpc_call *call, struct batch *b)
 {
     struct rpc_outgoing *out = call->head;
@@ -97,7 +127,7 @@ static void add_message(struct rpc_call *call, struct batch *b)
     bool has_headers_with_it = b->n > 1;
     op->flags = is_last || has_headers_with_it ? 0 : GRPC_WRITE_BUFFER_HINT;
     call->writing = out->buffer;
-    gpr_free(out);
+    keep_outgoing(call, out);
 }
 
 /* Fills in what can be written now; false when that is nothing. */
@@ -166,7 +196,7 @@ static uint64_t lent_bytes(const struct rpc_piece *pieces, size_t n)
 void rpc_send(struct rpc_call *call, const struct rpc_piece *pieces, size_t n, bool more)
 {
     struct rpc_server *server = call->server;
-    struct rpc_outgoing *out = gpr_malloc(sizeof *out);
+    struct rpc_outgoing *out = get_outgoing(call);
     *out = (struct rpc_outgoing){.buffer = rpc_message_build(pieces, n), .more = more};
     struct batch b = {.n = 0};
     struct peer *slow = NULL;
@@ -215,11 +245,34 @@ bool rpc_is_lost(const struct rpc_call *call)
 
 /* ---- the end ---- */
 
+void rpc_call_init(void)
+{
+    idle_init(&idle_calls);
+}
+
+/* Keeps a call's memory, with that of its outgoing messages. */
 static void call_free(struct rpc_call *call)
 {
     assert(!call->head && !call->writing && !call->grpc);
     lock_fini(&call->lock);
+    if (idle_keep(&idle_calls, &call->idle))
+        return;
+    while (call->spare) {
+        struct rpc_outgoing *next = call->spare->next;
+        gpr_free(call->spare);
+        call->spare = next;
+    }
     gpr_free(call);
+}
+
+static struct rpc_call *call_new(void)
+{
+    struct idle_item *item = idle_take(&idle_calls);
+    if (!item)
+        return gpr_zalloc(sizeof(struct rpc_call));
+    struct rpc_call *call = (struct rpc_call *)item;
+    *call = (struct rpc_call){.spare = call->spare, .n_spare = call->n_spare};
+    return call;
 }
 
 struct rpc_call *rpc_ref(struct rpc_call *call)
@@ -518,7 +571,7 @@ static void init_tags(struct rpc_call *call)
 
 void rpc_call_offer(struct rpc_worker *worker, const struct rpc_method *method, void *registered)
 {
-    struct rpc_call *call = gpr_zalloc(sizeof *call);
+    struct rpc_call *call = call_new();
     call->server = worker->server;
     call->worker = worker;
     call->method = method;

@@ -9,6 +9,7 @@
 
 #include "base/lock.h"
 #include "broker/acceptor.h"
+#include "broker/idle.h"
 #include "broker/rpc.h"
 
 /* What a completion queue hands back. Lives in its owner, who outlives the operation. */
@@ -88,6 +89,7 @@ struct rpc_outgoing {
 };
 
 struct rpc_call {
+    struct idle_item idle; /* first: an ended call is kept for the next */
     struct rpc_server *server;
     struct rpc_worker *worker;
     const struct rpc_method *method; /* NULL: a path that is not served */
@@ -123,6 +125,8 @@ struct rpc_call {
     /* guarded by lock */
     struct rpc_outgoing *head;
     struct rpc_outgoing *tail;
+    struct rpc_outgoing *spare; /* written, kept for the next messages, of the next calls too */
+    unsigned n_spare;
     grpc_byte_buffer *writing; /* the message that gRPC is writing */
     grpc_slice text;
     int status;
@@ -141,6 +145,9 @@ struct rpc_call {
 };
 
 /* ---- rpc_call.c ---- */
+
+/* Before the first call. */
+void rpc_call_init(void);
 
 /* Asks gRPC for the next call of one method (NULL: of an unserved path) on this worker. */
 void rpc_call_offer(struct rpc_worker *worker, const struct rpc_method *method, void *registered);

@@ -1,0 +1,254 @@
+/* A message costs no allocation of ours on its way in or out: what one needs is kept from request
+ * to request, and what a receive allocates does not depend on how many messages it brings. The
+ * linker puts the functions below in front of those that allocate (--wrap) for everything that is
+ * ours; what gRPC allocates for itself is not counted. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/io.h"
+#include "broker/broker.h"
+#include "broker/config.h"
+#include "tests/lib/messaging.h"
+#include "tests/lib/suite.h"
+#include "tests/lib/tmpdir.h"
+
+enum {
+    WARM_REQUESTS = 200, /* until pools and tables are as large as they get */
+    REQUESTS = 500,
+    BATCH = 32,
+    /* The flusher lists queues twice a second, the housekeeper does its rounds. */
+    BACKGROUND_MAX = 50,
+    BODY_BYTES = 1024,
+};
+
+/* By all threads but that of the test, which is the client. */
+static _Atomic uint64_t n_allocated;
+static _Thread_local bool is_client;
+
+static void count(void)
+{
+    if (!is_client) /* relaxed, here and below: a plain counter, read after what it counts */
+        atomic_fetch_add_explicit(&n_allocated, 1, memory_order_relaxed);
+}
+
+static uint64_t allocated(void)
+{
+    return atomic_load_explicit(&n_allocated, memory_order_relaxed);
+}
+
+void *__real_malloc(size_t n);
+void *__wrap_malloc(size_t n);
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t n);
+void *__wrap_realloc(void *p, size_t n);
+void *__real_aligned_alloc(size_t alignment, size_t n);
+void *__wrap_aligned_alloc(size_t alignment, size_t n);
+char *__real_strdup(const char *text);
+char *__wrap_strdup(const char *text);
+int __wrap_asprintf(char **ret, const char *format, ...);
+void *__real_gpr_malloc(size_t n);
+void *__wrap_gpr_malloc(size_t n);
+void *__real_gpr_zalloc(size_t n);
+void *__wrap_gpr_zalloc(size_t n);
+ProtobufCMessage *__real_protobuf_c_message_unpack(const ProtobufCMessageDescriptor *type,
+                                                   ProtobufCAllocator *allocator, size_t len,
+                                                   const uint8_t *bytes);
+ProtobufCMessage *__wrap_protobuf_c_message_unpack(const ProtobufCMessageDescriptor *type,
+                                                   ProtobufCAllocator *allocator, size_t len,
+                                                   const uint8_t *bytes);
+
+void *__wrap_malloc(size_t n)
+{
+    count();
+    return __real_malloc(n);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    count();
+    return __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *p, size_t n)
+{
+    count();
+    return __real_realloc(p, n);
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t n)
+{
+    count();
+    return __real_aligned_alloc(alignment, n);
+}
+
+char *__wrap_strdup(const char *text)
+{
+    count();
+    return __real_strdup(text);
+}
+
+int __wrap_asprintf(char **ret, const char *format, ...)
+{
+    va_list args;
+    count();
+    va_start(args, format);
+    int n = vasprintf(ret, format, args);
+    va_end(args);
+    return n;
+}
+
+void *__wrap_gpr_malloc(size_t n)
+{
+    count();
+    return __real_gpr_malloc(n);
+}
+
+void *__wrap_gpr_zalloc(size_t n)
+{
+    count();
+    return __real_gpr_zalloc(n);
+}
+
+ProtobufCMessage *__wrap_protobuf_c_message_unpack(const ProtobufCMessageDescriptor *type,
+                                                   ProtobufCAllocator *allocator, size_t len,
+                                                   const uint8_t *bytes)
+{
+    count(); /* at least one */
+    return __real_protobuf_c_message_unpack(type, allocator, len, bytes);
+}
+
+/* ---- the broker, in this process ---- */
+
+static struct {
+    struct broker *broker;
+    struct client *client;
+    char *store;
+} f;
+
+static void setup(void)
+{
+    struct err e = {0};
+    struct config cfg;
+    char endpoint[32];
+    f.store = tmpdir_make();
+    config_init(&cfg);
+    ck_assert_int_eq(config_set_value(&cfg, "storePathRootDir", f.store, &e), 0);
+    ck_assert_int_eq(config_set_value(&cfg, "listen", "127.0.0.1:0", &e), 0);
+    ck_assert_int_eq(config_set_value(&cfg, "mappedFileSizeCommitLog", "67108864", &e), 0);
+    ck_assert_msg(broker_start(&f.broker, &cfg, io_posix(), &e) == 0, "%s", e.msg);
+    (void)snprintf(endpoint, sizeof endpoint, "127.0.0.1:%u", broker_port(f.broker));
+    f.client = messaging_connect(endpoint, "counter");
+    messaging_create_topic(f.client, "T", SLUICE__V1__TOPIC_TYPE__TOPIC_NORMAL, 1);
+    messaging_create_group(f.client, "G", /* fifo = */ false, /* max_attempts = */ 16);
+}
+
+static void teardown(void)
+{
+    struct err e = {0};
+    client_close(f.client);
+    ck_assert_msg(broker_stop(f.broker, &e) == 0, "%s", e.msg);
+    tmpdir_remove(f.store);
+}
+
+/* ---- publish ---- */
+
+static void publish(size_t n_requests, size_t n_each)
+{
+    static char body[BODY_BYTES];
+    struct messaging_message messages[BATCH];
+    for (size_t i = 0; i < n_each; i++)
+        messages[i] = (struct messaging_message){
+            .topic = "T", .tag = "TagA", .key = "key", .body = body, .body_len = sizeof body};
+    for (size_t i = 0; i < n_requests; i++) {
+        V2(SendMessageResponse) *reply = messaging_send(f.client, messages, n_each);
+        ck_assert_int_eq(reply->status->code, CODE(OK));
+        messaging_free(reply);
+    }
+}
+
+START_TEST(publishing_allocates_nothing)
+{
+    publish(WARM_REQUESTS, 1);
+    uint64_t before = allocated();
+    publish(REQUESTS, 1);
+    ck_assert_uint_le(allocated() - before, BACKGROUND_MAX);
+}
+END_TEST
+
+START_TEST(publishing_many_in_a_request_allocates_nothing)
+{
+    publish(WARM_REQUESTS, BATCH);
+    uint64_t before = allocated();
+    publish(REQUESTS, BATCH);
+    ck_assert_uint_le(allocated() - before, BACKGROUND_MAX);
+}
+END_TEST
+
+/* ---- receive and acknowledge ---- */
+
+static void ack(const struct messaging_batch *batch)
+{
+    V2(Resource) group = messaging_resource("G"), topic = messaging_resource("T");
+    V2(AckMessageEntry) entries[BATCH], *list[BATCH];
+    V2(AckMessageRequest) req = APACHE__ROCKETMQ__V2__ACK_MESSAGE_REQUEST__INIT;
+    for (size_t i = 0; i < batch->n; i++) {
+        const V2(SystemProperties) *sys = messaging_at(batch, i)->system_properties;
+        entries[i] = (V2(AckMessageEntry))APACHE__ROCKETMQ__V2__ACK_MESSAGE_ENTRY__INIT;
+        entries[i].message_id = sys->message_id;
+        entries[i].receipt_handle = sys->receipt_handle;
+        list[i] = &entries[i];
+    }
+    req.group = &group;
+    req.topic = &topic;
+    req.entries = list;
+    req.n_entries = batch->n;
+    ck_assert_int_eq(messaging_code(f.client, PROTO_ACK_MESSAGE, &req.base,
+                                    &apache__rocketmq__v2__ack_message_response__descriptor),
+                     CODE(OK));
+}
+
+static void receive(size_t n_requests, int n_each)
+{
+    const struct messaging_receive r = {
+        .topic = "T", .group = "G", .batch = n_each, .invisible_ms = 30000, .polling_ms = 5000};
+    for (size_t i = 0; i < n_requests; i++) {
+        struct messaging_batch batch;
+        messaging_receive(f.client, &r, &batch);
+        ck_assert_uint_eq(batch.n, (size_t)n_each);
+        ack(&batch);
+        messaging_batch_free(&batch);
+    }
+}
+
+START_TEST(receiving_allocates_as_much_for_many_as_for_one)
+{
+    enum { RECEIVES = 100, PUBLISHED = (2 * RECEIVES * (BATCH + 1) + BATCH) / BATCH };
+    publish(PUBLISHED, BATCH);
+    receive(RECEIVES, BATCH);
+    receive(RECEIVES, 1);
+    uint64_t before = allocated();
+    receive(RECEIVES, 1);
+    uint64_t for_one = allocated() - before;
+    before = allocated();
+    receive(RECEIVES, BATCH);
+    ck_assert_uint_le(allocated() - before, for_one + BACKGROUND_MAX);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("allocations");
+    TCase *tc = tcase_create("allocations");
+    is_client = true;
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, publishing_allocates_nothing);
+    tcase_add_test(tc, publishing_many_in_a_request_allocates_nothing);
+    tcase_add_test(tc, receiving_allocates_as_much_for_many_as_for_one);
+    suite_add_tcase(suite, tc);
+    return suite_run(suite);
+}
