@@ -1,6 +1,7 @@
 /* The Admin service: what the store does and what it costs. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/h_admin.h"
+#include "broker/heap.h"
 
 #include <stdlib.h>
 
@@ -80,6 +81,7 @@ struct memory {
     struct files files;
     SV1(PathFaults) faults[STORE_N_PATHS];
     SV1(PathFaults) *faults_list[STORE_N_PATHS];
+    SV1(HeapMemory) heap;
 };
 
 static void fill_faults(struct memory *m, const struct store_path_faults found[STORE_N_PATHS])
@@ -94,6 +96,21 @@ static void fill_faults(struct memory *m, const struct store_path_faults found[S
         f->sampled = found[i].n_sampled;
         m->faults_list[i] = f;
     }
+}
+
+/* NULL: not known. */
+static SV1(HeapMemory) *fill_heap(SV1(HeapMemory) *heap)
+{
+    struct heap_stats stats;
+    if (!heap_stats(&stats))
+        return NULL;
+    *heap = (SV1(HeapMemory))SLUICE__V1__HEAP_MEMORY__INIT;
+    heap->allocated_bytes = stats.allocated_bytes;
+    heap->active_bytes = stats.active_bytes;
+    heap->metadata_bytes = stats.metadata_bytes;
+    heap->resident_bytes = stats.resident_bytes;
+    heap->retained_bytes = stats.retained_bytes;
+    return heap;
 }
 
 static int measure(struct broker *b, const SV1(GetMemoryRequest) *req, struct memory *m,
@@ -130,6 +147,7 @@ static void get_memory(struct broker *b, const void *request, struct rpc_call *c
         reply.n_files = m.files.n;
         reply.faults = m.faults_list;
         reply.n_faults = STORE_N_PATHS;
+        reply.heap = fill_heap(&m.heap);
     }
     reply.code = st.code;
     reply.message = st.text;

@@ -65,6 +65,24 @@ static void print_process(const struct mem_snapshot *s)
     putchar('\n');
 }
 
+static void print_heap(const struct mem_snapshot *s)
+{
+    const struct mem_heap *h = &s->heap;
+    if (!s->has_heap)
+        return;
+    printf("\nIts allocator:\n");
+    print_bytes(h->allocated_bytes);
+    printf("  allocated\n");
+    print_bytes(h->active_bytes);
+    printf("  in pages that hold some of that\n");
+    print_bytes(h->metadata_bytes);
+    printf("  for its own books\n");
+    print_bytes(h->resident_bytes);
+    printf("  resident, with pages not given back yet\n");
+    print_bytes(h->retained_bytes);
+    printf("  addresses kept without memory\n");
+}
+
 static void print_path(const struct mem_faults *f)
 {
     printf(" %9" PRIu64 " %9" PRIu64 "  %s", f->minor, f->major, f->path);
@@ -159,15 +177,26 @@ static json_t *groups_to_json(const struct mem_snapshot *s)
                      "writtenBytes", (json_int_t)s->written_bytes);
 }
 
+static json_t *heap_to_json(const struct mem_snapshot *s)
+{
+    const struct mem_heap *h = &s->heap;
+    if (!s->has_heap)
+        return json_null();
+    return json_pack("{s:I, s:I, s:I, s:I, s:I}", "allocatedBytes", (json_int_t)h->allocated_bytes,
+                     "activeBytes", (json_int_t)h->active_bytes, "metadataBytes",
+                     (json_int_t)h->metadata_bytes, "residentBytes", (json_int_t)h->resident_bytes,
+                     "retainedBytes", (json_int_t)h->retained_bytes);
+}
+
 static json_t *to_json(const struct mem_snapshot *s)
 {
     if (!s->is_broker)
-        return json_pack("{s:o, s:n, s:n, s:n, s:n}", "files", files_to_json(s), "process",
-                         "faults", "groupCommit", "lead");
-    return json_pack("{s:o, s:o, s:o, s:o, s:{s:I, s:I}}", "files", files_to_json(s), "process",
-                     process_to_json(&s->process), "faults", faults_to_json(s), "groupCommit",
-                     groups_to_json(s), "lead", "bytes", (json_int_t)s->lead_bytes, "ms",
-                     (json_int_t)s->lead_ms);
+        return json_pack("{s:o, s:n, s:n, s:n, s:n, s:n}", "files", files_to_json(s), "process",
+                         "heap", "faults", "groupCommit", "lead");
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:{s:I, s:I}}", "files", files_to_json(s),
+                     "process", process_to_json(&s->process), "heap", heap_to_json(s), "faults",
+                     faults_to_json(s), "groupCommit", groups_to_json(s), "lead", "bytes",
+                     (json_int_t)s->lead_bytes, "ms", (json_int_t)s->lead_ms);
 }
 
 /* ---- the command ---- */
@@ -181,6 +210,7 @@ static int show(const struct mem_snapshot *s, enum form form, struct err *e)
     print_files(s);
     if (s->is_broker) {
         print_process(s);
+        print_heap(s);
         print_faults(s);
         print_groups(s);
     }

@@ -80,6 +80,20 @@ static void take_faults(struct mem_snapshot *s, const Sluice__V1__GetMemoryRespo
     }
 }
 
+static void take_heap(struct mem_snapshot *s, const Sluice__V1__HeapMemory *heap)
+{
+    if (!heap)
+        return;
+    s->has_heap = true;
+    s->heap = (struct mem_heap){
+        .allocated_bytes = heap->allocated_bytes,
+        .active_bytes = heap->active_bytes,
+        .metadata_bytes = heap->metadata_bytes,
+        .resident_bytes = heap->resident_bytes,
+        .retained_bytes = heap->retained_bytes,
+    };
+}
+
 static int take_memory(struct client *c, struct mem_snapshot *s, struct err *e)
 {
     const Sluice__V1__GetMemoryRequest request = SLUICE__V1__GET_MEMORY_REQUEST__INIT;
@@ -97,6 +111,7 @@ static int take_memory(struct client *c, struct mem_snapshot *s, struct err *e)
         .minor_faults = reply->minor_faults,
         .major_faults = reply->major_faults,
     };
+    take_heap(s, reply->heap);
     s->lead_bytes = reply->lead_bytes;
     s->lead_ms = reply->lead_ms;
     take_faults(s, reply);

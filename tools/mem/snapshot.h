@@ -21,12 +21,19 @@ struct mem_faults {
     uint64_t minor, major, n_batches, n_sampled;
 };
 
+/* What the broker's allocator holds: HeapMemory of admin.proto. */
+struct mem_heap {
+    uint64_t allocated_bytes, active_bytes, metadata_bytes, resident_bytes, retained_bytes;
+};
+
 struct mem_snapshot {
     struct store_file_info *files; /* by path; owned */
     size_t n_files;
     struct store_file_info total;
     bool is_broker;              /* else what follows is not known */
     struct store_memory process; /* the broker's */
+    bool has_heap;               /* the broker told */
+    struct mem_heap heap;
     uint64_t lead_bytes, lead_ms;
     struct mem_faults faults[MEM_PATHS_MAX];
     size_t n_faults;
