@@ -12,6 +12,7 @@ enum {
     BUDGET_CHECK_MS = 1000,
     CLOSE_CHECK_MS = 100, /* with little left: what the list does not see grows, too */
     RELAX_MS = 1000,      /* between two times that all is dropped */
+    IDLE_MS = 5000,       /* without an append, before the tail is given back too */
     AT_ONCE = 4,          /* parts dropped between two looks at what is resident */
     /* of the budget: it is exceeded by what comes between two steps, so a step begins below it */
     SHARES = 16,
@@ -76,14 +77,26 @@ void reclaimer_follow(struct reclaimer *r, const _Atomic uint64_t *dispatched, u
     r->dropped_off = from - from % PART_BYTES;
 }
 
+/* How much stays behind the tail. */
+static uint64_t keep_bytes(struct reclaimer *r, uint64_t tail)
+{
+    uint64_t now_ns = r->log->io->mono_ns(r->log->io);
+    if (tail != r->tail_off) {
+        r->tail_off = tail;
+        r->tail_ns = now_ns;
+    }
+    return now_ns - r->tail_ns < IDLE_MS * (uint64_t)1000000 ? PARTS_KEEP_BYTES : 0;
+}
+
 /* Drops the page-table entries of what was written and dispatched, on disk or not: it stays in the
  * page cache, and who reads it maps it again. So what this process costs does not grow with what is
  * written. */
 static void drop_behind(struct reclaimer *r)
 {
     uint64_t upto = atomic_load_explicit(r->dispatched, memory_order_acquire);
+    uint64_t keep = keep_bytes(r, upto);
     struct err e;
-    upto = upto > PARTS_KEEP_BYTES ? upto - PARTS_KEEP_BYTES : 0;
+    upto = upto > keep ? upto - keep : 0;
     upto -= upto % PART_BYTES;
     while (r->dropped_off < upto) {
         struct mapped_file *f;

@@ -33,6 +33,8 @@ struct reclaimer {
     /* the reclaimer only */
     uint64_t relaxed_ns;  /* when all was dropped last */
     uint64_t dropped_off; /* behind the tail all is dropped below it */
+    uint64_t tail_off;    /* of what is dispatched, when it moved last */
+    uint64_t tail_ns;     /* and that time */
 };
 
 void reclaimer_init(struct reclaimer *r, struct mapped_files *log, uint64_t budget_bytes,

@@ -230,6 +230,55 @@ START_TEST(readers_wake_it_again_before_the_budget_is_used_up)
 }
 END_TEST
 
+/* ---- behind the tail ---- */
+
+static _Atomic uint64_t dispatched;
+static uint64_t now_ns;
+
+static uint64_t tell_time(struct io *io)
+{
+    (void)io;
+    return now_ns;
+}
+
+/* All of the file is there, and all budgets are large. */
+static void set_up_tail(void)
+{
+    set_up_resident();
+    seam.io.mono_ns = tell_time;
+    now_ns = 1;
+    dispatched = 0;
+    r.resident_bytes = 1 << 30;
+    reclaimer_follow(&r, &dispatched, 0);
+    for (int i = 0; i < N_PARTS; i++)
+        read_part(i);
+}
+
+START_TEST(what_lies_far_enough_behind_what_is_dispatched_is_given_back)
+{
+    (void)reclaimer_step(&r);
+    ck_assert_int_eq(present(), N_PARTS);
+    dispatched = PARTS_KEEP_BYTES + 3 * PART_BYTES + PART_BYTES / 2;
+    (void)reclaimer_step(&r);
+    ck_assert_int_eq(present(), N_PARTS - 3);
+    ck_assert(!is_present[2]);
+    ck_assert(is_present[3]);
+    ck_assert_uint_eq(r.parts.n, N_PARTS - 3);
+}
+END_TEST
+
+START_TEST(a_log_that_rests_keeps_nothing_behind_its_tail)
+{
+    dispatched = 5 * PART_BYTES;
+    (void)reclaimer_step(&r);
+    ck_assert_int_eq(present(), N_PARTS);
+    now_ns += UINT64_C(5000000000);
+    (void)reclaimer_step(&r);
+    ck_assert_int_eq(present(), N_PARTS - 5);
+    ck_assert(is_present[5]);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *s = suite_create("reclaimer");
@@ -248,6 +297,11 @@ static Suite *make_suite(void)
     tcase_add_test(tc, what_the_list_does_not_know_of_is_given_back_too);
     tcase_add_test(tc, a_pinned_file_may_lose_its_pages_but_not_its_mapping);
     tcase_add_test(tc, readers_wake_it_again_before_the_budget_is_used_up);
+    suite_add_tcase(s, tc);
+    tc = tcase_create("tail");
+    tcase_add_checked_fixture(tc, set_up_tail, tear_down);
+    tcase_add_test(tc, what_lies_far_enough_behind_what_is_dispatched_is_given_back);
+    tcase_add_test(tc, a_log_that_rests_keeps_nothing_behind_its_tail);
     suite_add_tcase(s, tc);
     return s;
 }
