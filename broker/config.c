@@ -88,7 +88,7 @@ static const struct option options[] = {
            "ends calls with RESOURCE_EXHAUSTED. A mark and no wall: a flood goes several times "
            "over."),
     NUMBER("flushIntervalCommitLog", flush_interval_ms, 1, 60000, 0, "500",
-           "Time in ms between two flushes of the log, by whole 256 KiB. The rest follows when "
+           "Time in ms between two flushes of the log, by whole 2 MiB. The rest follows when "
            "four flushes found no more."),
     NUMBER("flushBytes", flush_bytes, 1048576, 4294967296, 0, "67108864",
            "Unflushed bytes of the log that are flushed before the interval is over; at eight "

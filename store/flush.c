@@ -18,7 +18,8 @@
 #include "store/reclaimer.h"
 
 enum {
-    UNIT_BYTES = 256 * 1024, /* larger than the folios that populating makes */
+    UNIT_BYTES =
+        2 << 20, /* the largest folio: with a device that reads far ahead they are so large */
     THOROUGH_STEPS = 4,
     BEHIND_MAX = 8, /* times the limit: appenders wait for the disk */
     WAIT_MS = 1000, /* only against a lost thread: what moves wakes the waiters */

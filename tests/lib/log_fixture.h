@@ -14,7 +14,7 @@
 
 enum {
     LOG_FILE_BYTES = 64 * 1024,
-    LOG_FLUSH_BYTES = 1 << 20, /* the interval is 0: every step is due */
+    LOG_FLUSH_BYTES = 4 << 20, /* the interval is 0: every step is due */
     LOG_PENDING_BYTES = 32 * 1024,
     LOG_RECORD_OVERHEAD = 91 + 1, /* V1, IPv4 hosts, a topic of one byte */
 };

@@ -50,8 +50,8 @@ END_TEST
 
 START_TEST(a_log_that_moves_on_is_flushed_by_whole_units_only)
 {
-    enum { UNIT = 256 * 1024 };
-    for (int i = 0; i < 10; i++) {
+    enum { UNIT = 2 << 20 };
+    for (int i = 0; i < 4; i++) {
         for (int k = 0; k < UNIT / 1000; k++) {
             log_fixture_make_room(&f);
             (void)log_fixture_append(&f, 1000);

@@ -14,11 +14,11 @@
 enum {
     FILE_BYTES = 8 << 20,
     BODY_BYTES = 16 * 1024,
-    N_EACH = 2000, /* of each appender: 64 MiB together, so that most lies behind
+    N_EACH = 1200, /* of each appender: 38 MiB together, so that most lies behind
                       the tail */
     N_QUEUES = 2,
     N_HELD = 48,
-    N_DROPS = 30,
+    N_DROPS = 15,
 };
 
 static struct store_fixture f;
