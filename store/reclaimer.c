@@ -77,15 +77,15 @@ void reclaimer_follow(struct reclaimer *r, const _Atomic uint64_t *dispatched, u
     r->dropped_off = from - from % PART_BYTES;
 }
 
-/* How much stays behind the tail. */
-static uint64_t keep_bytes(struct reclaimer *r, uint64_t tail)
+/* Whether nothing was appended for a while. */
+static bool is_resting(struct reclaimer *r, uint64_t tail)
 {
     uint64_t now_ns = r->log->io->mono_ns(r->log->io);
     if (tail != r->tail_off) {
         r->tail_off = tail;
         r->tail_ns = now_ns;
     }
-    return now_ns - r->tail_ns < IDLE_MS * (uint64_t)1000000 ? PARTS_KEEP_BYTES : 0;
+    return now_ns - r->tail_ns >= IDLE_MS * (uint64_t)1000000;
 }
 
 /* Drops the page-table entries of what was written and dispatched, on disk or not: it stays in the
@@ -94,8 +94,9 @@ static uint64_t keep_bytes(struct reclaimer *r, uint64_t tail)
 static void drop_behind(struct reclaimer *r)
 {
     uint64_t upto = atomic_load_explicit(r->dispatched, memory_order_acquire);
-    uint64_t keep = keep_bytes(r, upto);
     struct err e;
+    r->is_resting = is_resting(r, upto);
+    uint64_t keep = r->is_resting ? 0 : PARTS_KEEP_BYTES;
     upto = upto > keep ? upto - keep : 0;
     upto -= upto % PART_BYTES;
     while (r->dropped_off < upto) {
@@ -189,6 +190,20 @@ static void keep_resident(struct reclaimer *r)
                           memory_order_relaxed); /* late is late by one part */
 }
 
+/* All that is listed goes once when the log begins to rest; what is used again comes back by
+ * faults, from the page cache. */
+static void relax_at_rest(struct reclaimer *r)
+{
+    uint64_t n = atomic_load_explicit(&r->parts.n, memory_order_relaxed); /* each once */
+    for (; r->is_resting && !r->has_rested && n > 0; n--) {
+        bool was_cold;
+        struct part *part = parts_take_oldest(&r->parts, &was_cold);
+        if (part)
+            relax(r, part, /* was_cold = */ false);
+    }
+    r->has_rested = r->is_resting;
+}
+
 static int until_next_ms(struct reclaimer *r)
 {
     if (has_dead(r))
@@ -213,8 +228,10 @@ int reclaimer_step(void *arg)
         queue_maps_trim(r->maps);
     if (r->dispatched)
         drop_behind(r);
-    if (r->resident_bytes > 0)
+    if (r->resident_bytes > 0) {
+        relax_at_rest(r);
         keep_resident(r);
+    }
     return until_next_ms(r);
 }
 

@@ -35,6 +35,8 @@ struct reclaimer {
     uint64_t dropped_off; /* behind the tail all is dropped below it */
     uint64_t tail_off;    /* of what is dispatched, when it moved last */
     uint64_t tail_ns;     /* and that time */
+    bool is_resting;      /* that is some time ago */
+    bool has_rested;      /* and what was in use then was dropped */
 };
 
 void reclaimer_init(struct reclaimer *r, struct mapped_files *log, uint64_t budget_bytes,
