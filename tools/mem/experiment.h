@@ -19,6 +19,7 @@ struct experiment {
     uint64_t file_bytes;   /* of a commit-log file */
     uint64_t record_bytes; /* of a body */
     uint64_t limit_bytes;  /* of memory; 0: none */
+    uint64_t window_bytes; /* populated ahead of the writer at most */
     uint64_t total_bytes;  /* of bodies */
     uint64_t max_ms;       /* appending ends then, however much is left */
     const char *dir;       /* where the scratch store is made */

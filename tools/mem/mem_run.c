@@ -14,6 +14,7 @@ enum { LIST_MAX = 16, RUNS_MAX = 99 };
 #define FILE_MIN_BYTES (UINT64_C(1) << 20)
 #define FILE_MAX_BYTES (UINT64_C(1) << 30)
 #define RECORD_MAX_BYTES (UINT64_C(4) << 20)
+#define WINDOW_MIN_BYTES (UINT64_C(1) << 20)
 #define LIMIT_MIN_BYTES (UINT64_C(16) << 20)
 #define TOTAL_MIN_BYTES (UINT64_C(1) << 20)
 #define TIME_MIN_MS 100
@@ -227,6 +228,14 @@ int mem_run(int argc, char **argv)
         list_spec("file", &t.files, "64M,1G", "sizes of a commit-log file"),
         list_spec("record", &t.records, "1K,16K", "sizes of a body"),
         list_spec("limit", &t.limits, "none,512M,128M", "memory limits, each by a control group"),
+        {.name = "window",
+         .kind = OPTION_SIZE,
+         .ret = &m.common.window_bytes,
+         .value = "SIZE",
+         .fallback = "64M",
+         .help = "populated ahead of the writer at most, by the policies that do",
+         .min = WINDOW_MIN_BYTES,
+         .max = FILE_MAX_BYTES},
         {.name = "bytes",
          .kind = OPTION_SIZE,
          .ret = &m.common.total_bytes,
