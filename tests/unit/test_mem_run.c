@@ -16,7 +16,14 @@
 #include "tools/mem/policy.h"
 #include "tools/mem/run_report.h"
 
-enum { PAGE = 4096, N_PAGES = 256, BYTES = N_PAGES * PAGE };
+/* FEW: page faults of the test itself, which a sanitizer has. */
+enum { PAGE = 4096, N_PAGES = 256, BYTES = N_PAGES * PAGE, FEW = 8 };
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { HAS_MUNLOCK = 0 }; /* a sanitizer's does nothing */
+#else
+enum { HAS_MUNLOCK = 1 };
+#endif
 
 static char *root;
 static struct mem_policy_io p;
@@ -48,7 +55,7 @@ static void map_under(enum mem_policy policy)
     free(path);
 }
 
-static uint64_t faults(void)
+__attribute__((no_sanitize("address", "thread"))) static uint64_t faults(void)
 {
     struct rusage used;
     ck_assert_int_eq(getrusage(RUSAGE_THREAD, &used), 0);
@@ -88,18 +95,18 @@ START_TEST(lazily_the_writer_meets_the_faults)
 {
     map_under(POLICY_LAZY);
     populate();
-    ck_assert_uint_gt(faults_of_writing(), 0);
+    ck_assert_uint_gt(faults_of_writing(), FEW);
     drop();
-    ck_assert_uint_eq(faults_of_writing(), 0);
+    ck_assert_uint_le(faults_of_writing(), FEW);
 }
 END_TEST
 
 START_TEST(a_whole_file_is_there_once_it_is_mapped)
 {
     map_under(POLICY_WHOLE);
-    ck_assert_uint_eq(faults_of_writing(), 0);
+    ck_assert_uint_le(faults_of_writing(), FEW);
     drop();
-    ck_assert_uint_eq(faults_of_writing(), 0);
+    ck_assert_uint_le(faults_of_writing(), FEW);
 }
 END_TEST
 
@@ -112,7 +119,7 @@ START_TEST(of_a_whole_file_only_the_log_is_meant)
     ck_assert_int_eq(p.io.map(&p.io, fd, BYTES, /* writable = */ true, &base), 0);
     ck_assert_int_eq(p.io.close(&p.io, fd), 0);
     free(path);
-    ck_assert_uint_gt(faults_of_writing(), 0);
+    ck_assert_uint_gt(faults_of_writing(), FEW);
 }
 END_TEST
 
@@ -120,9 +127,9 @@ START_TEST(a_window_is_there_and_stays)
 {
     map_under(POLICY_WINDOW);
     populate();
-    ck_assert_uint_eq(faults_of_writing(), 0);
+    ck_assert_uint_le(faults_of_writing(), FEW);
     drop();
-    ck_assert_uint_eq(faults_of_writing(), 0);
+    ck_assert_uint_le(faults_of_writing(), FEW);
 }
 END_TEST
 
@@ -130,9 +137,9 @@ START_TEST(dropped_behind_it_is_mapped_anew)
 {
     map_under(POLICY_DROP);
     populate();
-    ck_assert_uint_eq(faults_of_writing(), 0);
+    ck_assert_uint_le(faults_of_writing(), FEW);
     drop();
-    ck_assert_uint_gt(faults_of_writing(), 0);
+    ck_assert_uint_gt(faults_of_writing(), FEW);
 }
 END_TEST
 
@@ -142,10 +149,12 @@ START_TEST(a_locked_file_is_locked_until_it_is_dropped)
     map_under(POLICY_LOCKED);
     ck_assert_uint_eq(locked_bytes() - before, BYTES);
     populate();
-    ck_assert_uint_eq(faults_of_writing(), 0);
+    ck_assert_uint_le(faults_of_writing(), FEW);
+    if (!HAS_MUNLOCK)
+        return;
     drop();
     ck_assert_uint_eq(locked_bytes(), before);
-    ck_assert_uint_gt(faults_of_writing(), 0);
+    ck_assert_uint_gt(faults_of_writing(), FEW);
 }
 END_TEST
 

@@ -146,10 +146,12 @@ static int check_lockable(uint64_t file_bytes, struct err *e)
 
 static int open_store(struct work *w, const char *root, struct err *e)
 {
-    const struct store_options opt = {.root = root,
-                                      .file_bytes = w->x->file_bytes,
-                                      .populate_window_bytes = w->x->window_bytes,
-                                      .without_index = true};
+    struct store_options opt = {.root = root,
+                                .file_bytes = w->x->file_bytes,
+                                .populate_window_bytes = w->x->window_bytes,
+                                .without_index = true};
+    if (w->x->policy >= POLICY_DROP) /* as a broker would */
+        opt.resident_budget_bytes = w->x->limit_bytes / 2;
     int rc = w->x->policy == POLICY_LOCKED ? check_lockable(w->x->file_bytes, e) : 0;
     return rc == 0 ? store_open(&w->store, &opt, w->io, e) : rc;
 }
