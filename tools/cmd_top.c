@@ -5,13 +5,13 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "tools/command.h"
 #include "tools/options.h"
+#include "tools/paint.h"
 #include "tools/top.h"
 
 #define MAX_COUNT UINT64_C(1000000000)
@@ -74,12 +74,6 @@ static void close_screen(void)
 {
     fputs("\033[?25h\033[?1049l", stdout);
     (void)fflush(stdout); /* main finds out when it failed */
-}
-
-static bool is_terminal(void)
-{
-    const char *term = getenv("TERM");
-    return isatty(STDOUT_FILENO) == 1 && term && *term && strcmp(term, "dumb") != 0;
 }
 
 /* ---- the loop ---- */
@@ -194,7 +188,7 @@ int cmd_top(int argc, char **argv)
     int status = options_parse(&o, argc, argv, &first);
     if (status != OPTIONS_RUN)
         return status;
-    t.is_screen = !t.json && is_terminal();
+    t.is_screen = !t.json && paint_is_screen(stdout);
     struct err e;
     return connect_and_watch(&t, &e) < 0 ? command_failed(o.program, &e) : COMMAND_OK;
 }

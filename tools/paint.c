@@ -2,16 +2,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/paint.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+bool paint_is_screen(FILE *out)
+{
+    const char *term = getenv("TERM");
+    return term && *term && strcmp(term, "dumb") != 0 && isatty(fileno(out)) == 1;
+}
+
 static bool is_wanted(FILE *out)
 {
     const char *no = getenv("NO_COLOR");
-    const char *term = getenv("TERM");
-    return !(no && *no) && term && *term && strcmp(term, "dumb") != 0 && isatty(fileno(out)) == 1;
+    return !(no && *no) && paint_is_screen(out);
 }
 
 const char *paint_on(FILE *out, enum paint paint)

@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/io.h"
 #include "tools/command.h"
 #include "tools/json_line.h"
 #include "tools/mem/watch_view.h"
+#include "tools/paint.h"
 
 enum { MIN_INTERVAL_MS = 100 };
 #define MAX_INTERVAL_MS UINT64_C(3600000)
@@ -169,7 +169,7 @@ int mem_watch(int argc, char **argv)
     int status = options_parse(&o, argc, argv, &first);
     if (status != OPTIONS_RUN)
         return status;
-    w.form = isatty(STDOUT_FILENO) ? FORM_SCREEN : FORM_LINES;
+    w.form = paint_is_screen(stdout) ? FORM_SCREEN : FORM_LINES;
     if (json)
         w.form = FORM_JSON;
     struct err e;
