@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
+#include <time.h>
 
 #include "base/err.h"
 
@@ -25,6 +26,8 @@ struct io {
     int (*open)(struct io *io, const char *path, int flags, unsigned mode);
     int (*close)(struct io *io, int fd);
     int (*size)(struct io *io, int fd, uint64_t *ret_bytes);
+    /* When a file or folder changed last. */
+    int (*changed)(struct io *io, const char *path, struct timespec *ret);
     int (*truncate)(struct io *io, int fd, uint64_t len);
     /* Allocates blocks and extends the file; a later write there cannot fail for want of space. */
     int (*allocate)(struct io *io, int fd, uint64_t off, uint64_t len);

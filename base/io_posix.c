@@ -34,6 +34,16 @@ static int posix_size(struct io *io, int fd, uint64_t *ret_bytes)
     return 0;
 }
 
+static int posix_changed(struct io *io, const char *path, struct timespec *ret)
+{
+    (void)io;
+    struct stat st;
+    if (stat(path, &st) < 0)
+        return -errno;
+    *ret = st.st_mtim;
+    return 0;
+}
+
 static int posix_truncate(struct io *io, int fd, uint64_t len)
 {
     (void)io;
@@ -249,6 +259,7 @@ struct io *io_posix(void)
         .open = posix_open,
         .close = posix_close,
         .size = posix_size,
+        .changed = posix_changed,
         .truncate = posix_truncate,
         .allocate = posix_allocate,
         .next_data = posix_next_data,

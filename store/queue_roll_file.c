@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "store/format.h"
 #include "store/queue_roll.h"
@@ -21,16 +20,6 @@ static int name_it(const struct consume_queues *t, char **ret_path, struct err *
     return 0;
 }
 
-/* When a folder changed last: 0, or -errno. */
-static int look(const char *path, struct timespec *ret)
-{
-    struct stat st;
-    if (stat(path, &st) < 0)
-        return -errno;
-    *ret = st.st_mtim;
-    return 0;
-}
-
 static bool is_same_time(const struct timespec *a, const struct timespec *b)
 {
     return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
@@ -38,6 +27,7 @@ static bool is_same_time(const struct timespec *a, const struct timespec *b)
 
 /* When the folders of queues and their topics changed; a topic's is looked at once in a row. */
 struct looks {
+    struct io *io;
     const char *folder;
     uint8_t topic[FORMAT_TOPIC_MAX];
     size_t topic_len;
@@ -53,7 +43,7 @@ static int look_at_topic(struct looks *l, struct span topic)
                    (const char *)topic.ptr);
     memcpy(l->topic, topic.ptr, topic.len); /* a topic that can be is no longer */
     l->topic_len = topic.len;
-    return look(path, &l->topic_changed);
+    return l->io->changed(l->io, path, &l->topic_changed);
 }
 
 static int look_at_queue(const struct looks *l, struct span topic, int32_t queue_id,
@@ -62,7 +52,7 @@ static int look_at_queue(const struct looks *l, struct span topic, int32_t queue
     char path[PATH_BYTES];
     (void)snprintf(path, sizeof path, "%s/%.*s/%d", l->folder, (int)topic.len,
                    (const char *)topic.ptr, (int)queue_id);
-    return look(path, ret);
+    return l->io->changed(l->io, path, ret);
 }
 
 /* ---- writing ---- */
@@ -97,7 +87,7 @@ static int add_queue(struct queue_roll *r, struct looks *l, const struct consume
 static int add_all(struct queue_roll *r, struct consume_queues *t, struct err *e)
 {
     struct queue_list list;
-    struct looks looks = {.folder = t->folder};
+    struct looks looks = {.io = t->io, .folder = t->folder};
     int rc = consume_queues_list(t, (struct span){0}, &list, e);
     if (rc < 0)
         return rc;
@@ -113,7 +103,7 @@ int queue_roll_write(struct consume_queues *t, const struct store_checkpoint *cp
     struct queue_roll r = {0};
     struct queue_roll_head head = {.cp = *cp, .file_bytes = t->file_bytes};
     char *path = NULL;
-    int rc = look(t->folder, &head.changed);
+    int rc = t->io->changed(t->io, t->folder, &head.changed);
     if (rc < 0) /* there is no queue yet */
         return rc == -ENOENT ? 0 : err_sys(e, -rc, "look at '%s'", t->folder);
     rc = queue_roll_begin(&r, &head, e);
@@ -177,10 +167,10 @@ static bool is_current(struct consume_queues *t, struct span file,
     struct queue_roll_head head;
     struct timespec changed = {0};
     struct err e;
-    struct taking k = {.t = t, .looks = {.folder = t->folder}, .is_unchanged = true};
+    struct taking k = {.t = t, .looks = {.io = t->io, .folder = t->folder}, .is_unchanged = true};
     return queue_roll_parse(file, &head, check_item, &k, &e) == 0 && k.is_unchanged &&
            head.file_bytes == t->file_bytes && is_same_checkpoint(&head.cp, cp) &&
-           look(t->folder, &changed) == 0 && is_same_time(&changed, &head.changed);
+           t->io->changed(t->io, t->folder, &changed) == 0 && is_same_time(&changed, &head.changed);
 }
 
 static int remove_at(struct consume_queues *t, const char *path, struct err *e)

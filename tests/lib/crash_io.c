@@ -104,6 +104,13 @@ static int crash_size(struct io *io, int fd, uint64_t *ret_bytes)
     return end(c, is_on ? c->inner->size(c->inner, fd, ret_bytes) : -EIO);
 }
 
+static int crash_changed(struct io *io, const char *path, struct timespec *ret)
+{
+    struct crash_io *c = crash_of(io);
+    bool is_on = begin_look(c);
+    return end(c, is_on ? c->inner->changed(c->inner, path, ret) : -EIO);
+}
+
 static int crash_truncate(struct io *io, int fd, uint64_t len)
 {
     struct crash_io *c = crash_of(io);
@@ -345,6 +352,7 @@ static const struct io crashing_io = {
     .open = crash_open,
     .close = crash_close,
     .size = crash_size,
+    .changed = crash_changed,
     .truncate = crash_truncate,
     .allocate = crash_allocate,
     .next_data = crash_next_data,

@@ -53,6 +53,12 @@ static int fault_size(struct io *io, int fd, uint64_t *ret_bytes)
     return fails(f, FAULT_SIZE) ? -f->errno_value : f->inner->size(f->inner, fd, ret_bytes);
 }
 
+static int fault_changed(struct io *io, const char *path, struct timespec *ret)
+{
+    struct fault *f = fault_of(io);
+    return fails(f, FAULT_SIZE) ? -f->errno_value : f->inner->changed(f->inner, path, ret);
+}
+
 static int fault_truncate(struct io *io, int fd, uint64_t len)
 {
     struct fault *f = fault_of(io);
@@ -227,6 +233,7 @@ static const struct io faulty_io = {
     .open = fault_open,
     .close = fault_close,
     .size = fault_size,
+    .changed = fault_changed,
     .truncate = fault_truncate,
     .allocate = fault_allocate,
     .next_data = fault_next_data,

@@ -12,7 +12,7 @@
 enum fault_kind {
     FAULT_OPEN = 1 << 0,
     FAULT_CLOSE = 1 << 1,
-    FAULT_SIZE = 1 << 2, /* size and next_data */
+    FAULT_SIZE = 1 << 2, /* size, changed and next_data */
     FAULT_TRUNCATE = 1 << 3,
     FAULT_ALLOCATE = 1 << 4,
     FAULT_READ = 1 << 5,

@@ -226,6 +226,27 @@ START_TEST(queues_changed_since_the_stop_are_looked_at)
 }
 END_TEST
 
+/* Each look at a time, at the stop that writes the roll or the start that believes it. */
+START_TEST(a_time_that_cannot_be_looked_at_costs_the_roll_and_nothing_else)
+{
+    uint64_t n = 1;
+    for (bool has_fired = true; has_fired; n++) {
+        store_fixture_open(&f); /* the roll of the stop before is not whole, perhaps */
+        fault_arm(&fault, FAULT_SIZE, n, EIO, FAULT_ONCE);
+        store_fixture_close(&f);
+        has_fired = fault_fired(&fault);
+        fault_disarm(&fault);
+        store_fixture_open(&f);
+        for (int i = 0; i < N_QUEUES; i++)
+            store_fixture_expect(&f, i % 2 ? "T" : "U", i / 2, 0, "x");
+        store_fixture_close(&f);
+    }
+    ck_assert_uint_gt(n, N_QUEUES); /* each queue's folder was looked at */
+    store_fixture_open(&f);
+    expect_all();
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *s = suite_create("queue_roll");
@@ -238,6 +259,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, after_a_clean_stop_no_queue_is_opened_before_it_is_used);
     tcase_add_test(tc, queues_never_used_are_told_again);
     tcase_add_test(tc, a_topic_never_used_is_dropped_with_its_files);
+    tcase_add_test(tc, a_time_that_cannot_be_looked_at_costs_the_roll_and_nothing_else);
     tcase_add_loop_test(tc, queues_changed_since_the_stop_are_looked_at, 0, 8);
     suite_add_tcase(s, tc);
     return s;
