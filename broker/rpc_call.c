@@ -101,16 +101,20 @@ static void keep_outgoing(struct rpc_call *call, struct rpc_outgoing *out)
     call->n_spare++;
 }
 
+/* A kept one, else a new one. Locks: drops and takes the call's again in the second case. */
 static struct rpc_outgoing *get_outgoing(struct rpc_call *call)
 {
-    lock_take(&call->lock);
+    lock_assert_held(&call->lock);
     struct rpc_outgoing *out = call->spare;
     if (out) {
         call->spare = out->next;
         call->n_spare--;
+        return out;
     }
     lock_drop(&call->lock);
-    return out ? out : gpr_malloc(sizeof *out);
+    out = gpr_malloc(sizeof *out);
+    lock_take(&call->lock);
+    return out;
 }
 
 static void add_message(struct rpc_call *call, struct batch *b)
@@ -196,11 +200,12 @@ static uint64_t lent_bytes(const struct rpc_piece *pieces, size_t n)
 void rpc_send(struct rpc_call *call, const struct rpc_piece *pieces, size_t n, bool more)
 {
     struct rpc_server *server = call->server;
-    struct rpc_outgoing *out = get_outgoing(call);
-    *out = (struct rpc_outgoing){.buffer = rpc_message_build(pieces, n), .more = more};
+    grpc_byte_buffer *buffer = rpc_message_build(pieces, n);
     struct batch b = {.n = 0};
     struct peer *slow = NULL;
     lock_take(&call->lock);
+    struct rpc_outgoing *out = get_outgoing(call);
+    *out = (struct rpc_outgoing){.buffer = buffer, .more = more};
     bool is_taken = !is_over(call) && !call->is_finishing;
     if (is_taken) {
         slow = rpc_unread_add(call, lent_bytes(pieces, n));
