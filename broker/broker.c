@@ -272,8 +272,8 @@ int broker_start(struct broker **ret_broker, const struct config *cfg, struct io
     b->io = io;
     steady_clock_init(&b->clock, io);
     lock_init(&b->stream_lock, LOCK_STREAM);
-    idle_init(&b->sends);
-    idle_init(&b->acks);
+    idle_init(&b->sends, IDLE_REQUESTS);
+    idle_init(&b->acks, IDLE_REQUESTS);
     (void)snprintf(b->config_folder, sizeof b->config_folder, "%s/config", cfg->store_root);
     int rc = config_listen(cfg, host, &port, e);
     if (!rc)

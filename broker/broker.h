@@ -8,13 +8,13 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/idle.h"
 #include "base/io.h"
 #include "base/lock.h"
 #include "broker/alarm.h"
 #include "broker/config.h"
 #include "broker/group.h"
 #include "broker/hold.h"
-#include "broker/idle.h"
 #include "broker/keeper.h"
 #include "broker/lease.h"
 #include "broker/receipt.h"

@@ -252,7 +252,7 @@ bool rpc_is_lost(const struct rpc_call *call)
 
 void rpc_call_init(void)
 {
-    idle_init(&idle_calls);
+    idle_init(&idle_calls, IDLE_REQUESTS);
 }
 
 /* Keeps a call's memory, with that of its outgoing messages. */

@@ -7,9 +7,9 @@
 
 #include <grpc/grpc.h>
 
+#include "base/idle.h"
 #include "base/lock.h"
 #include "broker/acceptor.h"
-#include "broker/idle.h"
 #include "broker/rpc.h"
 
 /* What a completion queue hands back. Lives in its owner, who outlives the operation. */

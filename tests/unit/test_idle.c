@@ -1,6 +1,6 @@
 /* Objects kept from one request for the next. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "broker/idle.h"
+#include "base/idle.h"
 
 #include "tests/lib/suite.h"
 
@@ -16,7 +16,7 @@ START_TEST(the_object_used_last_comes_first)
 {
     struct idle idle;
     struct idle_item a, b;
-    idle_init(&idle);
+    idle_init(&idle, 2);
     ck_assert_ptr_null(idle_take(&idle));
     ck_assert(idle_keep(&idle, &a));
     ck_assert(idle_keep(&idle, &b));
@@ -30,13 +30,31 @@ END_TEST
 START_TEST(only_so_many_are_kept_and_those_are_freed_at_the_end)
 {
     struct idle idle;
-    struct idle_item items[IDLE_MAX + 1];
-    idle_init(&idle);
-    for (unsigned i = 0; i <= IDLE_MAX; i++)
-        ck_assert(idle_keep(&idle, &items[i]) == (i < IDLE_MAX));
+    struct idle_item items[4];
+    idle_init(&idle, 3);
+    for (unsigned i = 0; i < 4; i++)
+        ck_assert(idle_keep(&idle, &items[i]) == (i < 3));
     n_freed = 0;
     idle_fini(&idle, note_freed);
-    ck_assert_uint_eq(n_freed, IDLE_MAX);
+    ck_assert_uint_eq(n_freed, 3);
+}
+END_TEST
+
+START_TEST(of_a_list_as_many_are_kept_as_there_is_room_for)
+{
+    struct idle idle;
+    struct idle_item items[4];
+    idle_init(&idle, 3);
+    for (unsigned i = 0; i < 4; i++)
+        items[i].next = i < 3 ? &items[i + 1] : NULL;
+    ck_assert_ptr_null(idle_keep_list(&idle, NULL));
+    ck_assert_ptr_eq(idle_keep_list(&idle, &items[0]), &items[3]);
+    ck_assert_ptr_null(items[3].next);
+    ck_assert_ptr_eq(idle_take(&idle), &items[2]);
+    ck_assert_ptr_null(idle_keep_list(&idle, &items[3]));
+    n_freed = 0;
+    idle_fini(&idle, note_freed);
+    ck_assert_uint_eq(n_freed, 3);
 }
 END_TEST
 
@@ -60,6 +78,7 @@ int main(void)
     TCase *tc = tcase_create("idle");
     tcase_add_test(tc, the_object_used_last_comes_first);
     tcase_add_test(tc, only_so_many_are_kept_and_those_are_freed_at_the_end);
+    tcase_add_test(tc, of_a_list_as_many_are_kept_as_there_is_room_for);
     tcase_add_test(tc, room_is_made_once_for_as_much_as_was_ever_needed);
     suite_add_tcase(suite, tc);
     return suite_run(suite);

@@ -1,15 +1,15 @@
 /* Objects kept from one request for the next, with the memory they have: what a usual request needs
  * is then allocated once. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef BROKER_IDLE_H
-#define BROKER_IDLE_H
+#ifndef BASE_IDLE_H
+#define BASE_IDLE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "base/lock.h"
 
-enum { IDLE_MAX = 64 }; /* kept at most */
+enum { IDLE_REQUESTS = 64 }; /* how many to keep of what a request has one of */
 
 /* First in each object. */
 struct idle_item {
@@ -17,13 +17,14 @@ struct idle_item {
 };
 
 struct idle {
+    unsigned n_max;   /* kept at most; constant */
     struct lock lock; /* LOCK_LEAF */
     /* guarded by lock */
     struct idle_item *first;
     unsigned n;
 };
 
-void idle_init(struct idle *idle);
+void idle_init(struct idle *idle, unsigned n_max);
 
 /* Frees what is kept. */
 void idle_fini(struct idle *idle, void (*free_item)(struct idle_item *item));
@@ -33,6 +34,10 @@ struct idle_item *idle_take(struct idle *idle);
 
 /* Keeps it; false when there are enough, and it stays the caller's. Thread: any. */
 bool idle_keep(struct idle *idle, struct idle_item *item);
+
+/* Keeps those of a list, which ends with NULL; what is left of it stays the caller's. Thread: any.
+ */
+struct idle_item *idle_keep_list(struct idle *idle, struct idle_item *first);
 
 /* Memory that such an object has. Zeroed: none. */
 struct idle_room {

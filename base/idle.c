@@ -1,12 +1,12 @@
 /* Objects kept from one request for the next. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "broker/idle.h"
+#include "base/idle.h"
 
 #include <stdlib.h>
 
-void idle_init(struct idle *idle)
+void idle_init(struct idle *idle, unsigned n_max)
 {
-    *idle = (struct idle){.n = 0};
+    *idle = (struct idle){.n_max = n_max};
     lock_init(&idle->lock, LOCK_LEAF);
 }
 
@@ -30,17 +30,24 @@ struct idle_item *idle_take(struct idle *idle)
     return item;
 }
 
-bool idle_keep(struct idle *idle, struct idle_item *item)
+struct idle_item *idle_keep_list(struct idle *idle, struct idle_item *first)
 {
     lock_take(&idle->lock);
-    bool stays = idle->n < IDLE_MAX;
-    if (stays) {
-        item->next = idle->first;
-        idle->first = item;
+    while (first && idle->n < idle->n_max) {
+        struct idle_item *next = first->next;
+        first->next = idle->first;
+        idle->first = first;
         idle->n++;
+        first = next;
     }
     lock_drop(&idle->lock);
-    return stays;
+    return first;
+}
+
+bool idle_keep(struct idle *idle, struct idle_item *item)
+{
+    item->next = NULL;
+    return idle_keep_list(idle, item) == NULL;
 }
 
 void *idle_room_get(struct idle_room *room, size_t bytes)
