@@ -37,6 +37,7 @@ int commit_log_init(struct commit_log *log, const struct commit_log_options *opt
         return rc;
     log->files.written = &log->published;
     lock_init(&log->lock, LOCK_APPEND);
+    idle_init(&log->spent, OUTGOING_SPENT_MAX);
     uint64_t record_max = (uint64_t)opt->max_message_bytes + FORMAT_RECORD_OVERHEAD;
     uint64_t window = opt->window_bytes > record_max ? opt->window_bytes : record_max;
     uint64_t idle_window = window / 8 > record_max ? window / 8 : record_max;
@@ -61,6 +62,7 @@ void commit_log_fini(struct commit_log *log)
     recent_queues_fini(&log->recent);
     handover_free(log->handover);
     mapped_files_fini(&log->files);
+    outgoing_free_spent(&log->spent);
     lock_fini(&log->lock);
 }
 
@@ -369,13 +371,13 @@ int commit_log_append(struct commit_log *log, struct queue_seq *seq, const struc
     if (!format_record_fits(d.plan.size, log->file_bytes))
         return err_set(e, ERR_TOOBIG, "append: the record has %" PRIu32 " bytes, a file %" PRIu64,
                        d.plan.size, log->file_bytes);
-    if (log->is_written && (rc = outgoing_new(&d.out, m, &d.plan, e)) < 0)
+    if (log->is_written && (rc = outgoing_new(&log->spent, &d.out, m, &d.plan, e)) < 0)
         return rc;
     draft_item(&d);
     struct store_appended at;
     rc = append_draft(log, &d, &at, e);
     if (rc < 0) {
-        outgoing_free(d.out);
+        outgoing_drop(&log->spent, d.out, /* end = */ NULL);
         return rc;
     }
     if (!log->is_written)

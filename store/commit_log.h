@@ -29,6 +29,7 @@ struct commit_log {
     struct mapped_files files;
     struct allocator allocator;
     uint64_t begin_off;        /* what lies behind it was appended by this process; constant */
+    struct idle spent;         /* outgoing records that were written, for the next */
     struct handover *handover; /* put to under lock, looked at by the dispatcher */
     struct lock lock;          /* LOCK_APPEND */
     /* guarded by lock */

@@ -219,13 +219,11 @@ static void settle_upto(struct group_commit *g, uint64_t upto)
 static void drop_records(struct group_commit *g, struct outgoing *first, struct outgoing *end)
 {
     int64_t bytes = 0, n = 0;
-    while (first != end) {
-        struct outgoing *next = first->next;
-        bytes += first->plan.size;
+    for (const struct outgoing *out = first; out != end; out = out->next) {
+        bytes += out->plan.size;
         n++;
-        outgoing_free(first);
-        first = next;
     }
+    outgoing_drop(&g->log->spent, first, end);
     atomic_fetch_sub_explicit(&g->pending_bytes, bytes, memory_order_relaxed);
     atomic_fetch_sub_explicit(&g->n_pending, n, memory_order_relaxed);
 }

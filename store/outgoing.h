@@ -8,24 +8,34 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "base/idle.h"
 #include "store/format.h"
 #include "store/record.h"
 
+enum { OUTGOING_SPENT_MAX = 1024 }; /* records kept for the next ones: 1 to 4 MiB of them */
+
 struct outgoing {
+    struct idle_item idle; /* first: one that went out is kept for the next */
+    struct idle_room room; /* of `around` and `pieces` */
     struct outgoing *next; /* in the list that it is in */
     struct record_plan plan;
     uint64_t log_off;      /* where it goes */
     uint32_t filler_bytes; /* that end the file before it; 0: it does not begin a file */
     uint8_t *around;       /* head and tail, one behind the other */
     size_t n_pieces;
-    struct iovec pieces[]; /* head, body, tail */
+    struct iovec *pieces; /* head, body, tail */
 };
 
-/* The pieces of the message's body are kept by reference, all else is copied. ERR_NOMEM. */
-int outgoing_new(struct outgoing **ret_out, const struct store_message *m,
+/* One of `spent`, or a new one. The pieces of the message's body are kept by reference, all else is
+ * copied. ERR_NOMEM. Thread: any. */
+int outgoing_new(struct idle *spent, struct outgoing **ret_out, const struct store_message *m,
                  const struct record_plan *plan, struct err *e) MUST_CHECK;
 
-void outgoing_free(struct outgoing *out); /* NULL is fine; the body is not looked at */
+/* Ends the records from `first` up to, not including, `end`, and keeps them in `spent` for the next
+ * ones; the bodies are not looked at. NULL is fine. Thread: any. */
+void outgoing_drop(struct idle *spent, struct outgoing *first, const struct outgoing *end);
+
+void outgoing_free_spent(struct idle *spent);
 
 /* Gives it its place. */
 void outgoing_place(struct outgoing *out, const struct store_appended *at);

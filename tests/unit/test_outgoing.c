@@ -11,6 +11,18 @@ enum { BUF_BYTES = 1024 };
 static const struct store_host host = {.addr = {127, 0, 0, 1}, .addr_len = 4, .port = 10911};
 static const struct store_appended place = {.log_off = 4096, .queue_off = 7, .store_ms = 17};
 
+static struct idle spent;
+
+static void set_up(void)
+{
+    idle_init(&spent, 2);
+}
+
+static void tear_down(void)
+{
+    outgoing_free_spent(&spent);
+}
+
 static struct store_message message_of(const struct span *body, size_t n_body)
 {
     return (struct store_message){
@@ -36,7 +48,7 @@ static struct outgoing *make(const struct store_message *m, const struct record_
 {
     struct outgoing *out = NULL;
     struct err e = {0};
-    ck_assert_msg(outgoing_new(&out, m, plan, &e) == 0, "%s", e.msg);
+    ck_assert_msg(outgoing_new(&spent, &out, m, plan, &e) == 0, "%s", e.msg);
     outgoing_place(out, &place);
     return out;
 }
@@ -64,7 +76,7 @@ START_TEST(the_pieces_make_up_the_record)
     struct outgoing *out = make(&m, &plan);
     expect_whole(out, &m);
     ck_assert_uint_eq(out->n_pieces, 4); /* nothing for the empty one */
-    outgoing_free(out);
+    outgoing_drop(&spent, out, /* end = */ NULL);
 }
 END_TEST
 
@@ -75,7 +87,7 @@ START_TEST(a_record_without_a_body_is_head_and_tail)
     struct outgoing *out = make(&m, &plan);
     expect_whole(out, &m);
     ck_assert_uint_eq(out->n_pieces, 2);
-    outgoing_free(out);
+    outgoing_drop(&spent, out, /* end = */ NULL);
 }
 END_TEST
 
@@ -91,7 +103,57 @@ START_TEST(the_body_stays_where_it_is_and_the_rest_is_copied)
     memset(properties, 'x', sizeof properties - 1); /* the caller has the next message */
     m.properties = span_str("TAGS\001TagA\002");
     expect_whole(out, &m);
-    outgoing_free(out);
+    outgoing_drop(&spent, out, /* end = */ NULL);
+}
+END_TEST
+
+START_TEST(what_went_out_is_used_for_the_next)
+{
+    const struct span body[] = {span_str("Hello"), span_str(", world")};
+    struct store_message m = message_of(body, 2);
+    struct record_plan plan = plan_of(&m);
+    struct outgoing *out = make(&m, &plan);
+    out->filler_bytes = 17;
+    outgoing_drop(&spent, out, /* end = */ NULL);
+    m = message_of(body, 1);
+    plan = plan_of(&m);
+    struct outgoing *next = make(&m, &plan);
+    ck_assert_ptr_eq(next, out);
+    ck_assert_uint_eq(next->filler_bytes, 0);
+    expect_whole(next, &m);
+    outgoing_drop(&spent, next, /* end = */ NULL);
+}
+END_TEST
+
+START_TEST(a_list_goes_up_to_its_end_and_what_is_too_much_is_freed)
+{
+    struct store_message m = message_of(NULL, 0);
+    struct record_plan plan = plan_of(&m);
+    struct outgoing *list[4];
+    for (int i = 4; i-- > 0;) {
+        list[i] = make(&m, &plan);
+        list[i]->next = i < 3 ? list[i + 1] : NULL;
+    }
+    outgoing_drop(&spent, list[0], list[3]); /* three, of which two are kept */
+    ck_assert_uint_eq(spent.n, 2);
+    expect_whole(list[3], &m);
+    outgoing_drop(&spent, list[3], /* end = */ NULL);
+    ck_assert_uint_eq(spent.n, 2);
+}
+END_TEST
+
+START_TEST(the_room_of_a_large_record_is_not_kept)
+{
+    enum { SLICES = 512 };
+    static struct span body[SLICES];
+    for (int i = 0; i < SLICES; i++)
+        body[i] = span_str("x");
+    struct store_message m = message_of(body, SLICES);
+    struct record_plan plan = plan_of(&m);
+    struct outgoing *out = make(&m, &plan);
+    ck_assert_uint_ge(out->room.bytes, SLICES * sizeof out->pieces[0]);
+    outgoing_drop(&spent, out, /* end = */ NULL);
+    ck_assert_uint_eq(out->room.bytes, 0);
 }
 END_TEST
 
@@ -99,9 +161,13 @@ static Suite *make_suite(void)
 {
     Suite *s = suite_create("outgoing");
     TCase *tc = tcase_create("outgoing");
+    tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, the_pieces_make_up_the_record);
     tcase_add_test(tc, a_record_without_a_body_is_head_and_tail);
     tcase_add_test(tc, the_body_stays_where_it_is_and_the_rest_is_copied);
+    tcase_add_test(tc, what_went_out_is_used_for_the_next);
+    tcase_add_test(tc, a_list_goes_up_to_its_end_and_what_is_too_much_is_freed);
+    tcase_add_test(tc, the_room_of_a_large_record_is_not_kept);
     suite_add_tcase(s, tc);
     return s;
 }
