@@ -28,7 +28,7 @@ struct send {
     struct topic_info topic; /* of all of them */
     struct convert_origin origin;
     struct store_ticket ticket; /* of all its messages */
-    struct rpc_kept *kept;      /* while it waits for the disk; with a reference to the call */
+    struct rpc_kept *kept;      /* while it waits for the disk */
     struct err failure;         /* code 0: none; of the disk, for what was appended */
     struct idle_room results_room, reply_room;
     struct convert_properties props;
@@ -248,8 +248,6 @@ static void finish(struct send *s)
     reply_all(s);
     if (s->n <= DISPATCH_HERE_MAX)
         store_dispatch(s->b->store); /* after the reply, which does not wait for it */
-    if (kept)
-        rpc_unref(s->call);
     give_back(s);
     rpc_kept_drop(kept); /* last: a stop of the server waits for it */
 }
@@ -275,7 +273,6 @@ static void settle(struct send *s)
     struct err e;
     if (store_ticket_waits(&s->ticket)) {
         s->kept = rpc_keep_request(s->call); /* first: it may be finished before this returns */
-        (void)rpc_ref(s->call);
         if (store_settle(s->b->store, &s->ticket, &settled, &e))
             s->failure = e;
     }

@@ -36,6 +36,7 @@ enum {
     KEEPALIVE_MS = 60 * 1000, /* a vanished client holds its parked calls no longer than this */
     KEEPALIVE_ACK_MS = 20 * 1000,
     HANDSHAKE_MS = 10 * 1000, /* until the client's SETTINGS are there */
+    TASKS_KEPT = 1024,        /* of rpc_post: as many as one group of sync flush settles */
     OFFERS = 16,              /* calls asked for ahead, of each method on each worker */
 };
 
@@ -91,12 +92,28 @@ static void worker_join(struct rpc_worker *worker)
 
 /* ---- posts ---- */
 
+static void free_task(struct idle_item *item)
+{
+    gpr_free(item);
+}
+
 static void run_task(void *owner, bool ok)
 {
     (void)ok;
-    struct rpc_task task = *(struct rpc_task *)owner;
-    gpr_free(owner);
-    task.fn(task.arg);
+    struct rpc_task *task = owner;
+    void (*fn)(void *arg) = task->fn;
+    void *arg = task->arg;
+    if (!idle_keep(&task->server->tasks, &task->idle))
+        free_task(&task->idle);
+    fn(arg);
+}
+
+static struct rpc_task *new_task(struct rpc_server *server, void (*fn)(void *arg), void *arg)
+{
+    struct idle_item *item = idle_take(&server->tasks);
+    struct rpc_task *task = item ? (struct rpc_task *)item : gpr_malloc(sizeof *task);
+    *task = (struct rpc_task){.tag = {run_task, task}, .server = server, .fn = fn, .arg = arg};
+    return task;
 }
 
 static void ring(struct rpc_server *server, struct rpc_tag *tag)
@@ -109,8 +126,7 @@ static void ring(struct rpc_server *server, struct rpc_tag *tag)
 
 void rpc_post(struct rpc_server *server, void (*fn)(void *arg), void *arg)
 {
-    struct rpc_task *task = gpr_malloc(sizeof *task);
-    *task = (struct rpc_task){.tag = {run_task, task}, .fn = fn, .arg = arg};
+    struct rpc_task *task = new_task(server, fn, arg);
     lock_take(&server->lock);
     if (server->is_closing) {
         task->next = server->late;
@@ -272,6 +288,7 @@ static struct rpc_server *server_new(const struct rpc_options *opt)
     server->n_workers = opt->n_workers ? opt->n_workers : WORKERS_DEFAULT;
     server->workers = gpr_zalloc(server->n_workers * sizeof *server->workers);
     server->down = (struct rpc_tag){on_down, server};
+    idle_init(&server->tasks, TASKS_KEPT);
     lock_init(&server->lock, LOCK_LEAF);
     lock_cond_init(&server->changed);
     server->bell_channel =
@@ -411,6 +428,7 @@ void rpc_server_stop(struct rpc_server *server, uint32_t grace_ms)
     grpc_channel_destroy(server->bell_channel);
     (void)pthread_cond_destroy(&server->changed);
     lock_fini(&server->lock);
+    idle_fini(&server->tasks, free_task);
     gpr_free(server->workers);
     gpr_free(server->registered);
     gpr_free(server);

@@ -84,10 +84,9 @@ void rpc_server_stop(struct rpc_server *server, uint32_t grace_ms);
 /* Slices of the current request message, in order, uncopied. Valid until on_request returns. */
 const struct span *rpc_request(const struct rpc_call *call, size_t *ret_n);
 
-/* Takes the current message over: its slices, and the bytes in them, stay where they are until it
- * is dropped, whatever becomes of the call. The array of rpc_request stays valid with a reference
- * to the call. At most once for a message, inside on_request; rpc_server_stop waits for the drop.
- */
+/* Takes the request over, with a reference to the call: its slices, their array and the bytes in
+ * them stay where they are until it is dropped, whatever becomes of the call. Once, inside
+ * on_request of a call that is not RPC_BIDI; rpc_server_stop waits for the drop. */
 struct rpc_kept;
 struct rpc_kept *rpc_keep_request(struct rpc_call *call);
 void rpc_kept_drop(struct rpc_kept *kept); /* Thread: any. NULL is fine */
@@ -162,7 +161,7 @@ uint64_t rpc_copied_bytes(void);
 void rpc_post(struct rpc_server *server, void (*fn)(void *arg), void *arg);
 
 /* Calls fn(arg, fired) on a worker exactly once: at `at_ms` (monotonic; never early) with fired
- * true, or soon after rpc_timer_cancel or stop with fired false. The timer is freed after fn. */
+ * true, or soon after rpc_timer_cancel or stop with fired false. The timer is gone after fn. */
 struct rpc_timer *rpc_timer_start(struct rpc_server *server, uint64_t at_ms,
                                   void (*fn)(void *arg, bool fired), void *arg);
 

@@ -255,13 +255,15 @@ void rpc_call_init(void)
     idle_init(&idle_calls, IDLE_REQUESTS);
 }
 
-/* Keeps a call's memory, with that of its outgoing messages. */
+/* Keeps a call's memory, with that of its messages. */
 static void call_free(struct rpc_call *call)
 {
     assert(!call->head && !call->writing && !call->grpc);
     lock_fini(&call->lock);
+    rpc_message_trim(&call->request);
     if (idle_keep(&idle_calls, &call->idle))
         return;
+    rpc_message_fini(&call->request);
     while (call->spare) {
         struct rpc_outgoing *next = call->spare->next;
         gpr_free(call->spare);
@@ -276,7 +278,11 @@ static struct rpc_call *call_new(void)
     if (!item)
         return gpr_zalloc(sizeof(struct rpc_call));
     struct rpc_call *call = (struct rpc_call *)item;
-    *call = (struct rpc_call){.spare = call->spare, .n_spare = call->n_spare};
+    *call = (struct rpc_call){
+        .spare = call->spare,
+        .n_spare = call->n_spare,
+        .request = {.many = call->request.many, .n_many = call->request.n_many},
+    };
     return call;
 }
 

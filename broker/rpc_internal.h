@@ -31,7 +31,9 @@ struct rpc_worker {
 
 /* A task of rpc_post. */
 struct rpc_task {
+    struct idle_item idle; /* first: it is kept for the next */
     struct rpc_tag tag;
+    struct rpc_server *server;
     void (*fn)(void *arg);
     void *arg;
     struct rpc_task *next; /* in the list of late ones */
@@ -55,6 +57,8 @@ struct rpc_server {
     uint64_t max_unread_bytes; /* of a connection; 0: no limit */
     uint64_t max_unread_ms;
 
+    struct idle tasks; /* that were run */
+
     _Atomic uint64_t n_unread_ended; /* relaxed: a count */
 
     /* atomic, relaxed: only spreads posts over the workers */
@@ -76,9 +80,17 @@ enum { RPC_INLINE_SPANS = 8, RPC_PEER_BYTES = 64 };
 /* A received message as spans. */
 struct rpc_message {
     grpc_byte_buffer *buffer; /* NULL: none */
-    struct span *spans;       /* `few`, or allocated */
+    struct span *spans;       /* `few` or `many` */
     size_t n_spans;
     struct span few[RPC_INLINE_SPANS];
+    struct span *many; /* room for n_many of them; used again for the next message */
+    size_t n_many;
+};
+
+/* A message that a handler has taken over. */
+struct rpc_kept {
+    struct rpc_call *call;    /* a reference; it has the spans */
+    grpc_byte_buffer *buffer; /* NULL: not kept */
 };
 
 /* One message waiting to be written. */
@@ -105,7 +117,8 @@ struct rpc_call {
 
     /* the worker only */
     struct rpc_message request;
-    int was_cancelled; /* gRPC's word, when `closed` is done */
+    struct rpc_kept kept; /* then its keeper's, on any thread */
+    int was_cancelled;    /* gRPC's word, when `closed` is done */
     void *data;
     bool is_put_off; /* on_request is to come again: the request stays */
 
@@ -179,11 +192,15 @@ grpc_byte_buffer *rpc_message_build(const struct rpc_piece *pieces, size_t n);
 /* Points m's spans at the slices of m->buffer. */
 void rpc_message_view(struct rpc_message *m);
 
-/* Gives what `m` has to `ret`; m is empty then, but its inline spans still name the bytes. */
-void rpc_message_move(struct rpc_message *m, struct rpc_message *ret);
+/* Gives the buffer away. The spans still name its bytes, until the next message or the end. */
+grpc_byte_buffer *rpc_message_release(struct rpc_message *m);
 
-/* Frees the buffer and the spans; m is empty then. */
+/* Frees the buffer, if there is one; room for a usual number of spans is kept. */
 void rpc_message_drop(struct rpc_message *m);
+
+/* Frees the room for spans when it is large, or always. The message was dropped. */
+void rpc_message_trim(struct rpc_message *m);
+void rpc_message_fini(struct rpc_message *m);
 
 /* ---- rpc_timer.c ---- */
 

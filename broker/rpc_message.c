@@ -10,6 +10,8 @@
 
 #include "broker/tsan.h"
 
+enum { MANY_KEPT = 256 }; /* spans, of a request of 2 MiB: 4 KiB of them */
+
 /* atomic, relaxed: a counter that orders nothing */
 static _Atomic uint64_t copied_bytes;
 
@@ -66,35 +68,55 @@ grpc_byte_buffer *rpc_message_build(const struct rpc_piece *pieces, size_t n)
     return buffer;
 }
 
+static struct span *room_for(struct rpc_message *m, size_t n)
+{
+    if (n <= RPC_INLINE_SPANS)
+        return m->few;
+    if (n > m->n_many) {
+        gpr_free(m->many);
+        m->many = gpr_malloc(n * sizeof *m->many);
+        m->n_many = n;
+    }
+    return m->many;
+}
+
 void rpc_message_view(struct rpc_message *m)
 {
     const grpc_slice_buffer *slices = &m->buffer->data.raw.slice_buffer;
     m->n_spans = slices->count;
-    m->spans = m->few;
-    if (m->n_spans > RPC_INLINE_SPANS)
-        m->spans = gpr_malloc(m->n_spans * sizeof *m->spans);
+    m->spans = room_for(m, m->n_spans);
     for (size_t i = 0; i < m->n_spans; i++)
         m->spans[i] =
             span_of(GRPC_SLICE_START_PTR(slices->slices[i]), GRPC_SLICE_LENGTH(slices->slices[i]));
 }
 
-void rpc_message_move(struct rpc_message *m, struct rpc_message *ret)
+grpc_byte_buffer *rpc_message_release(struct rpc_message *m)
 {
-    *ret = *m;
-    if (m->spans == m->few)
-        ret->spans = ret->few;
+    grpc_byte_buffer *buffer = m->buffer;
     m->buffer = NULL;
-    m->spans = NULL;
-    m->n_spans = 0;
+    return buffer;
 }
 
 void rpc_message_drop(struct rpc_message *m)
 {
-    if (m->spans != m->few)
-        gpr_free(m->spans);
-    if (m->buffer)
-        grpc_byte_buffer_destroy(m->buffer);
+    if (!m->buffer)
+        return;
+    grpc_byte_buffer_destroy(m->buffer);
     m->buffer = NULL;
     m->spans = NULL;
     m->n_spans = 0;
+    rpc_message_trim(m);
+}
+
+void rpc_message_trim(struct rpc_message *m)
+{
+    if (m->n_many > MANY_KEPT)
+        rpc_message_fini(m);
+}
+
+void rpc_message_fini(struct rpc_message *m)
+{
+    gpr_free(m->many);
+    m->many = NULL;
+    m->n_many = 0;
 }

@@ -2,8 +2,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/rpc_internal.h"
 
+#include <assert.h>
+
+#include <grpc/byte_buffer.h>
 #include <grpc/slice.h>
-#include <grpc/support/alloc.h>
 #include <grpc/support/time.h>
 
 const struct span *rpc_request(const struct rpc_call *call, size_t *ret_n)
@@ -12,27 +14,22 @@ const struct span *rpc_request(const struct rpc_call *call, size_t *ret_n)
     return call->request.spans;
 }
 
-struct rpc_kept {
-    struct rpc_server *server;
-    struct rpc_message message;
-};
-
 struct rpc_kept *rpc_keep_request(struct rpc_call *call)
 {
-    struct rpc_kept *kept = gpr_malloc(sizeof *kept);
-    kept->server = call->server;
-    rpc_message_move(&call->request, &kept->message);
-    rpc_server_note_kept(kept->server);
-    return kept;
+    assert(call->method->kind != RPC_BIDI && call->request.buffer);
+    call->kept = (struct rpc_kept){rpc_ref(call), rpc_message_release(&call->request)};
+    rpc_server_note_kept(call->server);
+    return &call->kept;
 }
 
 void rpc_kept_drop(struct rpc_kept *kept)
 {
     if (!kept)
         return;
-    struct rpc_server *server = kept->server;
-    rpc_message_drop(&kept->message);
-    gpr_free(kept);
+    struct rpc_server *server = kept->call->server;
+    grpc_byte_buffer_destroy(kept->buffer);
+    kept->buffer = NULL;
+    rpc_unref(kept->call);
     rpc_server_note_dropped(server); /* last: a server that stops waits for it */
 }
 

@@ -9,7 +9,10 @@
 
 #include "base/io.h"
 
+enum { KEPT_MAX = 1024 }; /* timers kept for the next */
+
 struct rpc_timer {
+    struct idle_item idle; /* first: one that is over is kept for the next */
     struct rpc_timers *owner;
     uint64_t at_ms;
     void (*fn)(void *arg, bool fired);
@@ -22,6 +25,7 @@ struct rpc_timer {
 
 struct rpc_timers {
     struct rpc_server *server;
+    struct idle over; /* timers whose function has returned */
     pthread_t thread;
     struct lock lock; /* rank LOCK_LEAF */
     pthread_cond_t changed;
@@ -91,11 +95,17 @@ static void heap_remove(struct rpc_timers *t, struct rpc_timer *timer)
     sift_up(t, last->pos);
 }
 
+static void free_timer(struct idle_item *item)
+{
+    gpr_free(item);
+}
+
 static void run(void *arg)
 {
     struct rpc_timer *timer = arg;
     timer->fn(timer->arg, timer->has_fired);
-    gpr_free(timer);
+    if (!idle_keep(&timer->owner->over, &timer->idle))
+        free_timer(&timer->idle);
 }
 
 /* The first timer, once it is due or the server stops; NULL when none is left then. */
@@ -139,6 +149,7 @@ void rpc_timers_free(struct rpc_timers *t)
         return;
     (void)pthread_cond_destroy(&t->changed);
     lock_fini(&t->lock);
+    idle_fini(&t->over, free_timer);
     gpr_free(t->heap);
     gpr_free(t);
 }
@@ -147,6 +158,7 @@ struct rpc_timers *rpc_timers_start(struct rpc_server *server)
 {
     struct rpc_timers *t = gpr_zalloc(sizeof *t);
     t->server = server;
+    idle_init(&t->over, KEPT_MAX);
     lock_init(&t->lock, LOCK_LEAF);
     lock_cond_init(&t->changed);
     if (pthread_create(&t->thread, NULL, timer_main, t) == 0)
@@ -168,7 +180,8 @@ struct rpc_timer *rpc_timer_start(struct rpc_server *server, uint64_t at_ms,
                                   void (*fn)(void *arg, bool fired), void *arg)
 {
     struct rpc_timers *t = server->timers;
-    struct rpc_timer *timer = gpr_zalloc(sizeof *timer);
+    struct idle_item *item = idle_take(&t->over);
+    struct rpc_timer *timer = item ? (struct rpc_timer *)item : gpr_malloc(sizeof *timer);
     *timer =
         (struct rpc_timer){.owner = t, .at_ms = at_ms, .fn = fn, .arg = arg, .pos = NOT_IN_HEAP};
     lock_take(&t->lock);

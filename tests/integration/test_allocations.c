@@ -19,6 +19,8 @@
 enum {
     WARM_REQUESTS = 200, /* until pools and tables are as large as they get */
     REQUESTS = 500,
+    WARM_SYNCED = 50, /* each waits for the disk */
+    SYNCED = 200,
     BATCH = 32,
     /* The flusher lists queues twice a second, the housekeeper does its rounds. */
     BACKGROUND_MAX = 50,
@@ -130,7 +132,7 @@ static struct {
     char *store;
 } f;
 
-static void setup(void)
+static void set_up(const char *flush)
 {
     struct err e = {0};
     struct config cfg;
@@ -140,11 +142,22 @@ static void setup(void)
     ck_assert_int_eq(config_set_value(&cfg, "storePathRootDir", f.store, &e), 0);
     ck_assert_int_eq(config_set_value(&cfg, "listen", "127.0.0.1:0", &e), 0);
     ck_assert_int_eq(config_set_value(&cfg, "mappedFileSizeCommitLog", "67108864", &e), 0);
+    ck_assert_int_eq(config_set_value(&cfg, "flushDiskType", flush, &e), 0);
     ck_assert_msg(broker_start(&f.broker, &cfg, io_posix(), &e) == 0, "%s", e.msg);
     (void)snprintf(endpoint, sizeof endpoint, "127.0.0.1:%u", broker_port(f.broker));
     f.client = messaging_connect(endpoint, "counter");
     messaging_create_topic(f.client, "T", SLUICE__V1__TOPIC_TYPE__TOPIC_NORMAL, 1);
     messaging_create_group(f.client, "G", /* fifo = */ false, /* max_attempts = */ 16);
+}
+
+static void setup(void)
+{
+    set_up("ASYNC_FLUSH");
+}
+
+static void setup_synced(void)
+{
+    set_up("SYNC_FLUSH");
 }
 
 static void teardown(void)
@@ -185,6 +198,25 @@ START_TEST(publishing_many_in_a_request_allocates_nothing)
     publish(WARM_REQUESTS, BATCH);
     uint64_t before = allocated();
     publish(REQUESTS, BATCH);
+    ck_assert_uint_le(allocated() - before, BACKGROUND_MAX);
+}
+END_TEST
+
+/* A request is kept until its records are on disk, and each record until then. */
+START_TEST(publishing_to_the_disk_allocates_nothing)
+{
+    publish(WARM_SYNCED, 1);
+    uint64_t before = allocated();
+    publish(SYNCED, 1);
+    ck_assert_uint_le(allocated() - before, BACKGROUND_MAX);
+}
+END_TEST
+
+START_TEST(publishing_many_in_a_request_to_the_disk_allocates_nothing)
+{
+    publish(WARM_SYNCED, BATCH);
+    uint64_t before = allocated();
+    publish(SYNCED, BATCH);
     ck_assert_uint_le(allocated() - before, BACKGROUND_MAX);
 }
 END_TEST
@@ -244,11 +276,16 @@ int main(void)
 {
     Suite *suite = suite_create("allocations");
     TCase *tc = tcase_create("allocations");
+    TCase *synced = tcase_create("allocations, SYNC_FLUSH");
     is_client = true;
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, publishing_allocates_nothing);
     tcase_add_test(tc, publishing_many_in_a_request_allocates_nothing);
     tcase_add_test(tc, receiving_allocates_as_much_for_many_as_for_one);
     suite_add_tcase(suite, tc);
+    tcase_add_checked_fixture(synced, setup_synced, teardown);
+    tcase_add_test(synced, publishing_to_the_disk_allocates_nothing);
+    tcase_add_test(synced, publishing_many_in_a_request_to_the_disk_allocates_nothing);
+    suite_add_tcase(suite, synced);
     return suite_run(suite);
 }

@@ -7,6 +7,7 @@
 #include <grpc/byte_buffer.h>
 #include <grpc/compression.h>
 #include <grpc/grpc_security.h>
+#include <grpc/slice_buffer.h>
 #include <grpc/support/time.h>
 
 #include "tests/lib/suite.h"
@@ -85,35 +86,61 @@ START_TEST(many_slices_are_many_spans)
         ck_assert_ptr_eq(m.spans[i].ptr, bodies[i]);
     rpc_message_drop(&m);
     ck_assert_int_eq(n_released, N);
+    rpc_message_fini(&m);
 }
 END_TEST
 
 /* With few spans, which lie in the message itself, and with many, which do not. */
-static void move_message(int n_pieces)
+static void release_message(int n_pieces)
 {
     static uint8_t bodies[5 * RPC_INLINE_SPANS][64];
     struct rpc_piece pieces[5 * RPC_INLINE_SPANS];
     int n_released = 0;
     for (int i = 0; i < n_pieces; i++)
         pieces[i] = (struct rpc_piece){span_of(bodies[i], sizeof bodies[i]), count, &n_released};
-    struct rpc_message to, m = {.buffer = rpc_message_build(pieces, (size_t)n_pieces)};
+    struct rpc_message m = {.buffer = rpc_message_build(pieces, (size_t)n_pieces)};
     rpc_message_view(&m);
     const struct span *spans = m.spans; /* what a handler has */
-    rpc_message_move(&m, &to);
+    grpc_byte_buffer *buffer = rpc_message_release(&m);
     rpc_message_drop(&m);
     ck_assert_int_eq(n_released, 0);
-    for (int i = 0; i < n_pieces; i++) {
-        ck_assert_ptr_eq(to.spans[i].ptr, bodies[i]);
+    for (int i = 0; i < n_pieces; i++)
         ck_assert_ptr_eq(spans[i].ptr, bodies[i]);
-    }
-    rpc_message_drop(&to);
+    grpc_byte_buffer_destroy(buffer);
     ck_assert_int_eq(n_released, n_pieces);
+    rpc_message_fini(&m);
 }
 
-START_TEST(a_moved_message_outlives_the_one_it_came_from)
+START_TEST(a_released_message_is_still_named_by_the_spans)
 {
-    move_message(3);
-    move_message(5 * RPC_INLINE_SPANS);
+    release_message(3);
+    release_message(5 * RPC_INLINE_SPANS);
+}
+END_TEST
+
+static void view_empty(struct rpc_message *m, size_t n_slices)
+{
+    grpc_slice slice = grpc_empty_slice();
+    m->buffer = grpc_raw_byte_buffer_create(&slice, 1);
+    for (size_t i = 1; i < n_slices; i++)
+        grpc_slice_buffer_add_indexed(&m->buffer->data.raw.slice_buffer, slice);
+    rpc_message_view(m);
+    ck_assert_uint_eq(m->n_spans, n_slices);
+}
+
+START_TEST(room_for_a_usual_number_of_spans_is_kept)
+{
+    struct rpc_message m = {.buffer = NULL};
+    view_empty(&m, 100);
+    const struct span *spans = m.spans;
+    rpc_message_drop(&m);
+    view_empty(&m, 80);
+    ck_assert_ptr_eq(m.spans, spans);
+    rpc_message_drop(&m);
+    view_empty(&m, 5000);
+    rpc_message_drop(&m);
+    ck_assert_ptr_null(m.many);
+    rpc_message_fini(&m);
 }
 END_TEST
 
@@ -237,7 +264,8 @@ static Suite *rpc_message_suite(void)
     tcase_add_test(tc, lent_pieces_stay_where_they_are);
     tcase_add_test(tc, an_empty_lent_piece_is_released_at_once);
     tcase_add_test(tc, many_slices_are_many_spans);
-    tcase_add_test(tc, a_moved_message_outlives_the_one_it_came_from);
+    tcase_add_test(tc, a_released_message_is_still_named_by_the_spans);
+    tcase_add_test(tc, room_for_a_usual_number_of_spans_is_kept);
     tcase_add_test(tc, a_compressed_request_is_refused_before_it_is_unpacked);
     return suite;
 }
