@@ -11,6 +11,7 @@
 #include "base/lock.h"
 #include "broker/acceptor.h"
 #include "broker/rpc.h"
+#include "broker/rpc_send.h"
 
 /* What a completion queue hands back. Lives in its owner, who outlives the operation. */
 struct rpc_tag {
@@ -93,13 +94,6 @@ struct rpc_kept {
     grpc_byte_buffer *buffer; /* NULL: not kept */
 };
 
-/* One message waiting to be written. */
-struct rpc_outgoing {
-    struct rpc_outgoing *next;
-    grpc_byte_buffer *buffer;
-    bool more;
-};
-
 struct rpc_call {
     struct idle_item idle; /* first: an ended call is kept for the next */
     struct rpc_server *server;
@@ -136,24 +130,12 @@ struct rpc_call {
 
     struct lock lock; /* rank LOCK_CALL */
     /* guarded by lock */
-    struct rpc_outgoing *head;
-    struct rpc_outgoing *tail;
-    struct rpc_outgoing *spare; /* written, kept for the next messages, of the next calls too */
-    unsigned n_spare;
-    grpc_byte_buffer *writing; /* the message that gRPC is writing */
-    grpc_slice text;
-    int status;
-    unsigned n_queued;
+    struct rpc_sending sending;
     uint64_t unread_bytes; /* of pieces lent to gRPC */
     unsigned n_ops;        /* batches in gRPC's hands */
-    bool has_headers;      /* the initial metadata was given to gRPC */
-    bool is_sending;       /* the tag `sent` is out */
-    bool is_finishing;     /* rpc_finish was called */
-    bool has_status;       /* the status was given to gRPC */
     bool watches_close;    /* the close operation was given to gRPC */
     bool close_in_batch;   /* ... together with the status, under the tag `sent` */
     bool is_closed;        /* it has come back: nothing may be started */
-    bool has_failed;       /* a write failed: the rest would too */
     bool is_receiving;     /* the tag `received` is out */
 };
 
@@ -164,6 +146,15 @@ void rpc_call_init(void);
 
 /* Asks gRPC for the next call of one method (NULL: of an unserved path) on this worker. */
 void rpc_call_offer(struct rpc_worker *worker, const struct rpc_method *method, void *registered);
+
+enum rpc_kind rpc_call_kind(const struct rpc_call *call);
+
+/* Whether nothing can be sent any more. Locks: caller holds the call's. */
+bool rpc_call_is_over(const struct rpc_call *call);
+
+/* Takes the close operation into the batch that has the status, unless it is out (C2). Locks:
+ * caller holds the call's. */
+void rpc_call_close_with(struct rpc_call *call, struct rpc_batch *b);
 
 /* ---- rpc.c ---- */
 
