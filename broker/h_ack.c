@@ -281,7 +281,6 @@ void h_ack_change_invisible(void *ctx, struct rpc_call *call)
     reply.receipt_handle = handle;
     handler_reply(call, &reply.base);
     lease_unref(t.lease);
-    handler_free(req);
 }
 
 /* ---- ForwardMessageToDeadLetterQueue ---- */
@@ -332,5 +331,4 @@ void h_ack_forward_dead(void *ctx, struct rpc_call *call)
     reply.status = &status;
     handler_reply(call, &reply.base);
     lease_unref(t.lease);
-    handler_free(req);
 }

@@ -28,7 +28,7 @@ void h_admin_hand_over(struct broker *b, struct rpc_call *call,
                        const ProtobufCMessageDescriptor *type, h_admin_fn fn)
 {
     struct err e = {0};
-    void *request = handler_unpack(call, type);
+    void *request = handler_unpack_own(call, type);
     if (!request)
         return;
     struct job *job = malloc(sizeof *job);

@@ -150,7 +150,6 @@ void h_receive(void *ctx, struct rpc_call *call)
         rpc_set_data(call, r); /* the call's reference */
         receive_start(r);
     }
-    handler_free(req);
 }
 
 void h_receive_end(void *ctx, struct rpc_call *call, enum rpc_end end)

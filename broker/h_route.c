@@ -151,7 +151,6 @@ void h_route_query(void *ctx, struct rpc_call *call)
         reply_route(b, call, req, &topic);
     else if (rc != HANDLER_PUT_OFF)
         reply_route_status(call, &st);
-    handler_free(req);
 }
 
 /* ---- QueryAssignment ---- */
@@ -246,5 +245,4 @@ void h_route_assignment(void *ctx, struct rpc_call *call)
         reply_assignment(b, call, req, &topic, group.fifo);
     else if (rc != HANDLER_PUT_OFF)
         reply_assignment_status(call, &st);
-    handler_free(req);
 }

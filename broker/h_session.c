@@ -175,7 +175,6 @@ void h_session_telemetry(void *ctx, struct rpc_call *call)
     } else if (command->command_case == APACHE__ROCKETMQ__V2__TELEMETRY_COMMAND__COMMAND_SETTINGS) {
         take_settings(b, call, client_id, command->settings);
     } /* answers to commands that this broker does not send: nothing to do */
-    handler_free(command);
 }
 
 /* ---- Heartbeat ---- */
@@ -227,7 +226,6 @@ void h_session_heartbeat(void *ctx, struct rpc_call *call)
     V2(HeartbeatResponse) reply = APACHE__ROCKETMQ__V2__HEARTBEAT_RESPONSE__INIT;
     reply.status = &status;
     handler_reply(call, &reply.base);
-    handler_free(req);
 }
 
 /* ---- NotifyClientTermination ---- */
@@ -260,5 +258,4 @@ void h_session_termination(void *ctx, struct rpc_call *call)
         APACHE__ROCKETMQ__V2__NOTIFY_CLIENT_TERMINATION_RESPONSE__INIT;
     reply.status = &status;
     handler_reply(call, &reply.base);
-    handler_free(req);
 }

@@ -50,15 +50,30 @@ const size_t handler_n_methods = sizeof handler_methods / sizeof handler_methods
 
 /* ---- requests ---- */
 
+static void refuse(struct rpc_call *call, const struct err *e)
+{
+    rpc_finish(call, e->code == ERR_TOOBIG ? RPC_RESOURCE_EXHAUSTED : RPC_INVALID_ARGUMENT, e->msg);
+}
+
 void *handler_unpack(struct rpc_call *call, const ProtobufCMessageDescriptor *type)
 {
     struct err e;
     ProtobufCMessage *message = NULL;
     size_t n = 0;
     const struct span *slices = rpc_request(call, &n);
-    int rc = proto_unpack(type, slices, n, /* max_bytes = */ 0, &message, &e);
-    if (rc)
-        rpc_finish(call, rc == ERR_TOOBIG ? RPC_RESOURCE_EXHAUSTED : RPC_INVALID_ARGUMENT, e.msg);
+    if (proto_unpack_in(rpc_arena(call), type, slices, n, &message, &e))
+        refuse(call, &e);
+    return message;
+}
+
+void *handler_unpack_own(struct rpc_call *call, const ProtobufCMessageDescriptor *type)
+{
+    struct err e;
+    ProtobufCMessage *message = NULL;
+    size_t n = 0;
+    const struct span *slices = rpc_request(call, &n);
+    if (proto_unpack(type, slices, n, /* max_bytes = */ 0, &message, &e))
+        refuse(call, &e);
     return message;
 }
 

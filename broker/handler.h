@@ -56,10 +56,12 @@ void h_session_end_streams(struct broker *b);
 
 /* ---- requests ---- */
 
-/* The request as a message to be freed with handler_free, or NULL: it was malformed or too big, and
- * the call has been finished saying so. */
+/* The request as a message, which goes when the handler returns, or NULL: it was malformed or too
+ * big, and the call has been finished saying so. */
 void *handler_unpack(struct rpc_call *call, const ProtobufCMessageDescriptor *type);
 
+/* The same as a message that stays until it is freed. */
+void *handler_unpack_own(struct rpc_call *call, const ProtobufCMessageDescriptor *type);
 void handler_free(void *message); /* NULL is fine */
 
 /* The client's id, or CLIENT_ID_REQUIRED. Counts as hearing from the client. */

@@ -72,6 +72,7 @@ static int worker_init(struct rpc_worker *worker, struct rpc_server *server)
 
 static void worker_fini(struct rpc_worker *worker)
 {
+    arena_fini(&worker->arena);
     if (worker->bell)
         grpc_call_unref(worker->bell);
     if (worker->queue)

@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 
+struct arena;
 struct rpc_server;
 struct rpc_call;
 struct rpc_timer;
@@ -83,6 +84,9 @@ void rpc_server_stop(struct rpc_server *server, uint32_t grace_ms);
 
 /* Slices of the current request message, in order, uncopied. Valid until on_request returns. */
 const struct span *rpc_request(const struct rpc_call *call, size_t *ret_n);
+
+/* Memory for on_request, which goes when it returns. */
+struct arena *rpc_arena(struct rpc_call *call);
 
 /* Takes the request over, with a reference to the call: its slices, their array and the bytes in
  * them stay where they are until it is dropped, whatever becomes of the call. Once, inside

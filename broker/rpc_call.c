@@ -192,10 +192,16 @@ static bool may_receive(struct rpc_call *call)
     return true;
 }
 
+static void ask_handler(struct rpc_call *call)
+{
+    call->method->on_request(call->server->ctx, call);
+    arena_forget(&call->worker->arena);
+}
+
 static void deliver(struct rpc_call *call)
 {
     rpc_message_view(&call->request);
-    call->method->on_request(call->server->ctx, call);
+    ask_handler(call);
     if (!call->is_put_off)
         rpc_message_drop(&call->request);
 }
@@ -268,7 +274,7 @@ static void on_taken_up(void *owner, bool ok)
     (void)ok; /* a bell always rings */
     call->is_put_off = false;
     if (!is_cut_off(call))
-        call->method->on_request(call->server->ctx, call);
+        ask_handler(call);
     if (!call->is_put_off)
         rpc_message_drop(&call->request);
     lock_take(&call->lock);

@@ -7,6 +7,7 @@
 
 #include <grpc/grpc.h>
 
+#include "base/arena.h"
 #include "base/idle.h"
 #include "base/lock.h"
 #include "broker/acceptor.h"
@@ -28,6 +29,7 @@ struct rpc_worker {
     grpc_call *bell;
     pthread_t thread;
     bool has_thread;
+    struct arena arena; /* of the on_request that runs */
 };
 
 /* A task of rpc_post. */

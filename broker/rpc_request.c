@@ -14,6 +14,11 @@ const struct span *rpc_request(const struct rpc_call *call, size_t *ret_n)
     return call->request.spans;
 }
 
+struct arena *rpc_arena(struct rpc_call *call)
+{
+    return &call->worker->arena;
+}
+
 struct rpc_kept *rpc_keep_request(struct rpc_call *call)
 {
     assert(call->method->kind != RPC_BIDI && call->request.buffer);

@@ -91,40 +91,75 @@ static size_t total_bytes(const struct span *slices, size_t n_slices)
     return total;
 }
 
-/* One run of all slices: a copy that the caller frees, or NULL. */
-static uint8_t *flatten(const struct span *slices, size_t n_slices, size_t total)
+/* A message to be decoded. */
+struct coded {
+    const ProtobufCMessageDescriptor *type;
+    const struct span *slices;
+    size_t n_slices;
+    size_t max_bytes;
+};
+
+/* Of an arena, or from the heap when that is NULL. */
+static void *take(void *arena, size_t bytes)
 {
-    uint8_t *flat = malloc(total + 1);
+    return arena ? arena_take(arena, bytes) : malloc(bytes);
+}
+
+static void give_back(void *arena, void *place)
+{
+    if (!arena) /* else all of it goes at once */
+        free(place);
+}
+
+/* One run of all slices: a copy, or NULL. */
+static uint8_t *flatten(struct arena *arena, const struct coded *c, size_t total)
+{
+    uint8_t *flat = take(arena, total + 1);
     size_t at = 0;
-    for (size_t i = 0; flat && i < n_slices; i++) {
-        if (slices[i].len > 0)
-            memcpy(flat + at, slices[i].ptr, slices[i].len);
-        at += slices[i].len;
+    for (size_t i = 0; flat && i < c->n_slices; i++) {
+        if (c->slices[i].len > 0)
+            memcpy(flat + at, c->slices[i].ptr, c->slices[i].len);
+        at += c->slices[i].len;
     }
     return flat;
+}
+
+static int unpack(struct arena *arena, const struct coded *c, ProtobufCMessage **ret_msg,
+                  struct err *e)
+{
+    ProtobufCAllocator allocator = {take, give_back, arena};
+    const size_t total = total_bytes(c->slices, c->n_slices);
+    if (total > c->max_bytes)
+        return err_set(e, ERR_TOOBIG, "decode %s: %zu bytes, over %zu", c->type->short_name, total,
+                       c->max_bytes);
+    const int rc = check_message(c->type, c->slices, c->n_slices, e);
+    if (rc)
+        return rc;
+    uint8_t *flat = c->n_slices == 1 ? NULL : flatten(arena, c, total);
+    if (c->n_slices != 1 && !flat)
+        return err_set(e, ERR_NOMEM, "decode %s", c->type->short_name);
+    ProtobufCMessage *msg =
+        protobuf_c_message_unpack(c->type, &allocator, total, flat ? flat : c->slices[0].ptr);
+    give_back(arena, flat);
+    if (!msg)
+        return err_set(e, ERR_INVAL, "decode %s: malformed", c->type->short_name);
+    *ret_msg = msg;
+    return 0;
 }
 
 int proto_unpack(const ProtobufCMessageDescriptor *type, const struct span *slices, size_t n_slices,
                  size_t max_bytes, ProtobufCMessage **ret_msg, struct err *e)
 {
-    const size_t total = total_bytes(slices, n_slices);
-    const size_t max = max_bytes ? max_bytes : PROTO_UNPACK_MAX_BYTES;
-    if (total > max)
-        return err_set(e, ERR_TOOBIG, "decode %s: %zu bytes, over %zu", type->short_name, total,
-                       max);
-    const int rc = check_message(type, slices, n_slices, e);
-    if (rc)
-        return rc;
-    uint8_t *flat = n_slices == 1 ? NULL : flatten(slices, n_slices, total);
-    if (n_slices != 1 && !flat)
-        return err_set(e, ERR_NOMEM, "decode %s", type->short_name);
-    ProtobufCMessage *msg =
-        protobuf_c_message_unpack(type, NULL, total, flat ? flat : slices[0].ptr);
-    free(flat);
-    if (!msg)
-        return err_set(e, ERR_INVAL, "decode %s: malformed", type->short_name);
-    *ret_msg = msg;
-    return 0;
+    const struct coded c = {type, slices, n_slices, max_bytes ? max_bytes : PROTO_UNPACK_MAX_BYTES};
+    return unpack(/* arena = */ NULL, &c, ret_msg, e);
+}
+
+int proto_unpack_in(struct arena *arena, const ProtobufCMessageDescriptor *type,
+                    const struct span *slices, size_t n_slices, ProtobufCMessage **ret_msg,
+                    struct err *e)
+{
+    const struct coded c = {type, slices, n_slices, PROTO_UNPACK_MAX_BYTES};
+    return unpack(arena, &c, ret_msg, e);
 }
 
 int proto_pack(const ProtobufCMessage *msg, uint8_t **ret_buf, size_t *ret_len, struct err *e)

@@ -16,6 +16,7 @@
 #include <protobuf-c/protobuf-c.h>
 #include <sluice/v1/admin.pb-c.h>
 
+#include "base/arena.h"
 #include "base/bytes.h"
 #include "base/err.h"
 
@@ -69,6 +70,11 @@ enum {
  * The result is freed with protobuf_c_message_free_unpacked(msg, NULL). */
 int proto_unpack(const ProtobufCMessageDescriptor *type, const struct span *slices, size_t n_slices,
                  size_t max_bytes, ProtobufCMessage **ret_msg, struct err *e) MUST_CHECK;
+
+/* The same in memory of an arena, which the result goes with: there is nothing to free. */
+int proto_unpack_in(struct arena *arena, const ProtobufCMessageDescriptor *type,
+                    const struct span *slices, size_t n_slices, ProtobufCMessage **ret_msg,
+                    struct err *e) MUST_CHECK;
 
 /* Encodes into memory the caller frees; never NULL, also for an empty message. */
 int proto_pack(const ProtobufCMessage *msg, uint8_t **ret_buf, size_t *ret_len,

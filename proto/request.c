@@ -8,15 +8,8 @@
 #include "proto/proto.h"
 
 enum {
-    TEXT_BYTES = 4096,      /* of one block; longer strings have one of their own */
-    KEPT_BYTES = 64 * 1024, /* of a block or an array, from request to request */
+    KEPT_BYTES = 64 * 1024, /* of an array, from request to request */
     FIRST_ITEMS = 8,
-};
-
-struct request_text {
-    struct request_text *next;
-    size_t used, room;
-    uint8_t bytes[];
 };
 
 void request_begin(struct request *r, const struct span *slices, size_t n_slices)
@@ -25,59 +18,22 @@ void request_begin(struct request *r, const struct span *slices, size_t n_slices
     r->wire = wire_of(slices, n_slices);
 }
 
-static void free_texts(struct request_text *t)
-{
-    while (t) {
-        struct request_text *next = t->next;
-        free(t);
-        t = next;
-    }
-}
-
 void request_forget(struct request *r)
 {
-    struct request_text *first = r->texts;
-    if (!first)
-        return;
-    free_texts(first->next);
-    first->next = NULL;
-    first->used = 0;
-    if (first->room <= KEPT_BYTES)
-        return;
-    free(first);
-    r->texts = NULL;
+    arena_forget(&r->texts);
 }
 
 void request_fini(struct request *r)
 {
-    free_texts(r->texts);
-    r->texts = NULL;
+    arena_fini(&r->texts);
 }
 
 /* ---- strings ---- */
 
-static uint8_t *text_room(struct request *r, size_t len)
-{
-    struct request_text *t = r->texts;
-    if (!t || t->room - t->used < len) {
-        const size_t room = len > TEXT_BYTES ? len : TEXT_BYTES;
-        t = malloc(sizeof *t + room);
-        if (!t)
-            return NULL;
-        t->next = r->texts;
-        t->used = 0;
-        t->room = room;
-        r->texts = t;
-    }
-    uint8_t *place = t->bytes + t->used;
-    t->used += len;
-    return place;
-}
-
 static int copy_string(struct request *r, struct span first, size_t len, struct span *ret,
                        struct err *e)
 {
-    uint8_t *copy = text_room(r, len);
+    uint8_t *copy = arena_take(&r->texts, len);
     if (!copy)
         return err_set(e, ERR_NOMEM, "copy a string of %zu bytes", len);
     memcpy(copy, first.ptr, first.len);

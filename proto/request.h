@@ -4,15 +4,14 @@
 #ifndef PROTO_REQUEST_H
 #define PROTO_REQUEST_H
 
+#include "base/arena.h"
 #include "proto/wire.h"
-
-struct request_text; /* memory of strings that lay in several slices */
 
 /* Zeroed but for `type`: nothing is being read. */
 struct request {
     const char *type; /* of the message; what is malformed says so */
     struct wire wire;
-    struct request_text *texts;
+    struct arena texts; /* strings that lay in several slices */
 };
 
 /* Begins to read another request; strings of the one before are forgotten. */

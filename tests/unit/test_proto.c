@@ -60,6 +60,26 @@ START_TEST(a_request_unpacks_the_same_cut_at_any_byte)
 }
 END_TEST
 
+START_TEST(a_request_unpacks_the_same_in_an_arena)
+{
+    const struct span bytes = packed_ack();
+    struct arena arena = {0};
+    for (size_t at = 0; at <= bytes.len; at++) {
+        struct slices s = slices_in_two(bytes, at);
+        ProtobufCMessage *msg;
+        struct err e = {0};
+        ck_assert_msg(proto_unpack_in(&arena, ACK, s.spans, s.n, &msg, &e) == 0, "%s", e.msg);
+        slices_free(&s); /* nothing of the message is in them */
+        const ack_pb *ack = (const ack_pb *)msg;
+        ck_assert_str_eq(ack->group->name, "gruppe-\xc3\xbc");
+        ck_assert_str_eq(ack->entries[0]->receipt_handle, "handle");
+        arena_forget(&arena);
+    }
+    arena_fini(&arena);
+    free((void *)bytes.ptr);
+}
+END_TEST
+
 START_TEST(a_request_cut_short_anywhere_is_refused_or_shorter)
 {
     const struct span bytes = packed_ack();
@@ -228,6 +248,7 @@ int main(void)
     Suite *suite = suite_create("proto");
     TCase *tc = tcase_create("messages");
     tcase_add_test(tc, a_request_unpacks_the_same_cut_at_any_byte);
+    tcase_add_test(tc, a_request_unpacks_the_same_in_an_arena);
     tcase_add_test(tc, a_request_cut_short_anywhere_is_refused_or_shorter);
     tcase_add_test(tc, no_slices_are_an_empty_message);
     tcase_add_test(tc, an_empty_message_packs_to_no_bytes);
