@@ -14,6 +14,8 @@
 /* Between two wakes for the same message: one that cannot be taken does not keep a worker busy. */
 enum { ALARM_FLOOR_MS = 10 };
 
+enum { ALARM_KEY_MAX = 512 }; /* two names of 255 bytes, the longest there are */
+
 struct alarm_table {
     /* set before use, then constant */
     struct hold_table *holds;
@@ -74,6 +76,13 @@ static struct span topic_of(const struct alarm *a)
     return span_of(a->key + a->group_len + 1, a->key_len - a->group_len - 1);
 }
 
+static void write_key(uint8_t *key, struct span group, struct span topic)
+{
+    memcpy(key, group.ptr, group.len);
+    key[group.len] = '/';
+    memcpy(key + group.len + 1, topic.ptr, topic.len);
+}
+
 static struct alarm *new_alarm(struct alarm_table *t, struct rpc_server *server,
                                struct lease *lease, struct span group, struct span topic)
 {
@@ -85,9 +94,7 @@ static struct alarm *new_alarm(struct alarm_table *t, struct rpc_server *server,
     a->lease = lease_ref(lease);
     a->group_len = group.len;
     a->key_len = group.len + 1 + topic.len;
-    memcpy(a->key, group.ptr, group.len);
-    a->key[group.len] = '/';
-    memcpy(a->key + group.len + 1, topic.ptr, topic.len);
+    write_key(a->key, group, topic);
     return a;
 }
 
@@ -138,18 +145,36 @@ static void arm(struct alarm_table *t, struct alarm *a, uint64_t delay_ms)
         free_alarm(a);
 }
 
+/* Whether one is armed that rings as early: the usual case, for which nothing is allocated. */
+static bool is_armed(struct alarm_table *t, struct span group, struct span topic, uint64_t at_ms)
+{
+    uint8_t key[ALARM_KEY_MAX];
+    if (group.len + 1 + topic.len > sizeof key)
+        return false;
+    write_key(key, group, topic);
+    lock_take(&t->lock);
+    const struct alarm *a = map_get(&t->alarms, span_of(key, group.len + 1 + topic.len));
+    bool is_early = a && a->at_ms <= at_ms;
+    lock_drop(&t->lock);
+    return is_early;
+}
+
 void alarm_set(struct alarm_table *t, struct rpc_server *server, struct lease *lease,
                struct span group, struct span topic)
 {
     uint64_t at_ms = lease_next_visible_ms(lease);
     if (at_ms == UINT64_MAX)
         return;
+    uint64_t now_ms = steady_clock_now_ms(t->clock);
+    if (at_ms < now_ms + ALARM_FLOOR_MS)
+        at_ms = now_ms + ALARM_FLOOR_MS;
+    if (is_armed(t, group, topic, at_ms))
+        return;
     struct alarm *a = new_alarm(t, server, lease, group, topic);
     if (!a)
         return;
-    uint64_t now_ms = steady_clock_now_ms(t->clock);
-    a->at_ms = at_ms > now_ms + ALARM_FLOOR_MS ? at_ms : now_ms + ALARM_FLOOR_MS;
-    arm(t, a, a->at_ms - now_ms);
+    a->at_ms = at_ms;
+    arm(t, a, at_ms - now_ms);
 }
 
 /* Copies without timers of all current alarms; NULL: none, or no memory. */

@@ -18,6 +18,7 @@
 #include "broker/foreign.h"
 #include "broker/handler.h"
 #include "broker/name.h"
+#include "broker/receive.h"
 #include "broker/topic_deleted.h"
 
 enum { RENEW_INTERVAL_MAX_MS = 5000 };
@@ -274,6 +275,8 @@ int broker_start(struct broker **ret_broker, const struct config *cfg, struct io
     lock_init(&b->stream_lock, LOCK_STREAM);
     idle_init(&b->sends, IDLE_REQUESTS);
     idle_init(&b->acks, IDLE_REQUESTS);
+    idle_init(&b->receives, IDLE_REQUESTS);
+    idle_init(&b->delivered, IDLE_REQUESTS);
     (void)snprintf(b->config_folder, sizeof b->config_folder, "%s/config", cfg->store_root);
     int rc = config_listen(cfg, host, &port, e);
     if (!rc)
@@ -342,6 +345,7 @@ int broker_stop(struct broker *b, struct err *e)
     hold_table_close(b->holds);
     h_send_free_idle(b);
     h_ack_free_idle(b);
+    receive_free_idle(b);
     lock_fini(&b->stream_lock);
     free(b);
     return rc ? rc : closed;

@@ -57,8 +57,9 @@ struct broker {
      * (seq_cst) after it parked: one of the two sees the other, so that none waits on */
     _Atomic bool is_stopping;
 
-    struct idle sends; /* of h_send.c */
-    struct idle acks;  /* of h_ack.c */
+    struct idle sends;               /* of h_send.c */
+    struct idle acks;                /* of h_ack.c */
+    struct idle receives, delivered; /* of receive.c */
 
     struct lock stream_lock; /* LOCK_STREAM */
     struct stream *streams;  /* guarded by stream_lock */

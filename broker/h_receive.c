@@ -2,7 +2,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/handler.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "broker/deliver.h"
@@ -11,14 +10,15 @@
 
 enum { REQUEST_TIMEOUT_MS = 3000 }; /* every official client's */
 
-static int compile_filter(const V2(FilterExpression) *expression, struct filter **ret_filter,
+/* In the memory of the filter of the receive before, if there was one. */
+static int compile_filter(const V2(FilterExpression) *expression, struct filter **filter,
                           struct status *st)
 {
     struct err e;
     struct span text = expression ? span_str(expression->expression) : (struct span){0};
     if (expression && expression->type == APACHE__ROCKETMQ__V2__FILTER_TYPE__SQL)
         return status_set(st, CODE(NOT_IMPLEMENTED), "SQL filter expressions are not served yet");
-    if (filter_compile_tags(ret_filter, text, &e))
+    if (*filter ? filter_recompile_tags(*filter, text, &e) : filter_compile_tags(filter, text, &e))
         return status_set(st, CODE(ILLEGAL_FILTER_EXPRESSION), "%s", e.msg);
     return 0;
 }
@@ -86,11 +86,12 @@ static int copy_texts(struct receive *r, const V2(ReceiveMessageRequest) *req, s
     if (strlen(attempt_id) > BOUNDS_TEXT_BYTES)
         return status_set(st, CODE(BAD_REQUEST), "attempt id has %zu bytes, more than %d",
                           strlen(attempt_id), BOUNDS_TEXT_BYTES);
-    r->topic_namespace = strdup(topic_namespace);
-    r->attempt_id = strdup(attempt_id);
-    if (!r->topic_namespace || !r->attempt_id)
+    size_t namespace_bytes = strlen(topic_namespace) + 1, attempt_bytes = strlen(attempt_id) + 1;
+    char *texts = idle_room_get(&r->texts, namespace_bytes + attempt_bytes);
+    if (!texts)
         return status_set(st, CODE(TOO_MANY_REQUESTS), "no memory for the receive");
-    r->take.how.attempt_id = span_str(r->attempt_id);
+    r->topic_namespace = memcpy(texts, topic_namespace, namespace_bytes);
+    r->take.how.attempt_id = span_str(memcpy(texts + namespace_bytes, attempt_id, attempt_bytes));
     return 0;
 }
 
@@ -118,18 +119,6 @@ static int read_request(struct receive *r, const V2(ReceiveMessageRequest) *req,
     return rc;
 }
 
-static struct receive *new_receive(struct broker *b, struct rpc_call *call)
-{
-    struct receive *r = calloc(1, sizeof *r);
-    if (!r)
-        return NULL;
-    r->b = b;
-    r->call = rpc_ref(call);
-    atomic_init(&r->n_refs, 1);
-    lock_init(&r->lock, LOCK_RECEIVE);
-    return r;
-}
-
 void h_receive(void *ctx, struct rpc_call *call)
 {
     struct broker *b = ctx;
@@ -138,7 +127,7 @@ void h_receive(void *ctx, struct rpc_call *call)
         handler_unpack(call, &apache__rocketmq__v2__receive_message_request__descriptor);
     if (!req)
         return;
-    struct receive *r = new_receive(b, call);
+    struct receive *r = receive_new(b, call);
     int rc = r ? read_request(r, req, &st) : 0;
     if (!r) {
         rpc_finish(call, RPC_RESOURCE_EXHAUSTED, "no memory for the receive");

@@ -33,18 +33,50 @@ static struct receive *ref(struct receive *r)
     return r;
 }
 
+static void free_receive(struct idle_item *item)
+{
+    struct receive *r = (struct receive *)item;
+    filter_free(r->filter);
+    idle_room_fini(&r->texts);
+    free(r);
+}
+
+static void free_delivered(struct idle_item *item)
+{
+    free(item);
+}
+
+struct receive *receive_new(struct broker *b, struct rpc_call *call)
+{
+    struct idle_item *item = idle_take(&b->receives);
+    struct receive *r = item ? (struct receive *)item : calloc(1, sizeof *r);
+    if (!r)
+        return NULL;
+    *r = (struct receive){.filter = r->filter, .texts = r->texts, .b = b, .call = rpc_ref(call)};
+    atomic_init(&r->n_refs, 1);
+    lock_init(&r->lock, LOCK_RECEIVE);
+    return r;
+}
+
 void receive_unref(struct receive *r)
 {
     if (!r || atomic_fetch_sub_explicit(&r->n_refs, 1, memory_order_acq_rel) != 1)
         return;
+    struct broker *b = r->b;
     rpc_unref(r->call);
     lease_unref(r->lease);
-    filter_free(r->filter);
-    free(r->topic_namespace);
-    free(r->attempt_id);
-    free(r->delivered);
+    if (r->delivered && !idle_keep(&b->delivered, &r->delivered->idle))
+        free_delivered(&r->delivered->idle);
+    filter_trim(r->filter);
     lock_fini(&r->lock);
-    free(r);
+    if (!idle_keep(&b->receives, &r->idle))
+        free_receive(&r->idle);
+}
+
+void receive_free_idle(struct broker *b)
+{
+    idle_fini(&b->receives, free_receive);
+    idle_fini(&b->delivered, free_delivered);
 }
 
 static struct span group_of(const struct receive *r)
@@ -77,11 +109,13 @@ static void finish(struct receive *r)
 /* Notes what is to be given back if the client is lost; unnoted it comes again in its time. */
 static void note_delivered(struct receive *r)
 {
-    r->delivered = malloc(r->take.n * sizeof r->delivered[0]);
-    if (!r->delivered)
+    struct idle_item *item = idle_take(&r->b->delivered);
+    struct delivered *d = item ? (struct delivered *)item : malloc(sizeof *d);
+    if (!d)
         return;
-    memcpy(r->delivered, r->take.taken, r->take.n * sizeof r->delivered[0]);
-    r->n_delivered = r->take.n;
+    d->n = r->take.n;
+    memcpy(d->messages, r->take.taken, d->n * sizeof d->messages[0]);
+    r->delivered = d;
 }
 
 static void reply(struct receive *r)
@@ -299,6 +333,7 @@ void receive_end(struct receive *r, enum rpc_end end)
     lock_drop(&r->lock);
     if (end == RPC_END_WRITTEN)
         return;
-    take_give_back(r->b, r->lease, r->delivered, r->n_delivered);
+    if (r->delivered)
+        take_give_back(r->b, r->lease, r->delivered->messages, r->delivered->n);
     wake_next(r);
 }

@@ -7,6 +7,8 @@
 #include "base/jhash.h"
 #include "filter/tag.h"
 
+enum { KEPT_BYTES = 1024 }; /* of an expression, from one to the next */
+
 struct filter {
     struct tag_set tags;
 };
@@ -23,6 +25,19 @@ int filter_compile_tags(struct filter **ret_filter, struct span expr, struct err
     }
     *ret_filter = f;
     return 0;
+}
+
+int filter_recompile_tags(struct filter *f, struct span expr, struct err *e)
+{
+    return tag_set_again(&f->tags, expr, e);
+}
+
+void filter_trim(struct filter *f)
+{
+    if (f && f->tags.room.bytes > KEPT_BYTES) {
+        tag_set_fini(&f->tags);
+        f->tags = (struct tag_set){0};
+    }
 }
 
 void filter_free(struct filter *f)

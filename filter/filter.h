@@ -1,5 +1,6 @@
 /* Predicates over stored properties: compiled once, evaluated in place. The only header of filter/
- * that other folders include. Pure: no files, no threads; a compiled filter is immutable. */
+ * that other folders include. Pure: no files, no threads; a compiled filter does not change
+ * until it is compiled again. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef FILTER_FILTER_H
 #define FILTER_FILTER_H
@@ -17,6 +18,14 @@ struct filter;
  * dropped; "*" or an empty expression matches everything (rocketmq-grpc 5.5 and 14). ERR_INVAL:
  * only separators; ERR_TOOBIG: over 64 KiB. `expr` need not outlive the call. */
 int filter_compile_tags(struct filter **ret_filter, struct span expr, struct err *e) MUST_CHECK;
+
+/* Compiles another expression in the memory of a filter that is no longer needed; errors as above,
+ * after which it can be compiled again or freed. */
+int filter_recompile_tags(struct filter *f, struct span expr, struct err *e) MUST_CHECK;
+
+/* Frees what a large expression took; the filter is compiled again before its next use. NULL is
+ * fine. */
+void filter_trim(struct filter *f);
 
 void filter_free(struct filter *f); /* NULL is fine */
 

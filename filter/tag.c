@@ -4,6 +4,7 @@
 #include "filter/tag.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/jhash.h"
 
@@ -81,16 +82,26 @@ static size_t order(struct tag *tags, size_t n)
     return n_kept;
 }
 
+/* Makes room for `n` tags and a copy of the expression; what is sorted comes first. NULL: no
+ * memory.
+ */
+static struct tag *make_room(struct tag_set *set, size_t n, size_t expr_len)
+{
+    struct tag *tags = idle_room_get(
+        &set->room, n * (sizeof *tags + sizeof *set->texts + sizeof *set->codes) + expr_len);
+    if (!tags)
+        return NULL;
+    set->texts = (struct span *)(tags + n);
+    set->codes = (int32_t *)(set->texts + n);
+    set->copy = (uint8_t *)(set->codes + n);
+    return tags;
+}
+
 static int fill(struct tag_set *set, struct span expr, size_t n, struct err *e)
 {
-    struct tag *tags = calloc(n, sizeof *tags);
-    set->copy = malloc(expr.len);
-    set->codes = calloc(n, sizeof *set->codes);
-    set->texts = calloc(n, sizeof *set->texts);
-    if (!tags || !set->copy || !set->codes || !set->texts) {
-        free(tags);
+    struct tag *tags = make_room(set, n, expr.len);
+    if (!tags)
         return err_set(e, ERR_NOMEM, "compile a tag expression");
-    }
     memcpy(set->copy, expr.ptr, expr.len);
     n = split(span_of(set->copy, expr.len), tags);
     set->n = order(tags, n);
@@ -98,39 +109,40 @@ static int fill(struct tag_set *set, struct span expr, size_t n, struct err *e)
         set->codes[i] = tags[i].code;
         set->texts[i] = tags[i].text;
     }
-    free(tags);
     return 0;
 }
 
-int tag_set_init(struct tag_set *ret_set, struct span expr, struct err *e)
+int tag_set_again(struct tag_set *set, struct span expr, struct err *e)
 {
+    *set = (struct tag_set){.room = set->room};
     if (expr.len > TAG_EXPR_MAX_BYTES)
         return err_set(e, ERR_TOOBIG, "compile a tag expression of %zu bytes, over %d", expr.len,
                        TAG_EXPR_MAX_BYTES);
     const struct span text = trim(expr);
-    if (text.len == 0 || span_equal(text, span_str("*"))) {
-        *ret_set = (struct tag_set){.is_all = true};
+    set->is_all = text.len == 0 || span_equal(text, span_str("*"));
+    if (set->is_all)
         return 0;
-    }
     const size_t n = split(text, /* tags = */ NULL);
     if (n == 0)
         return err_set(e, ERR_INVAL, "compile a tag expression: '%.*s' names no tag",
                        (int)(text.len < 64 ? text.len : 64), (const char *)text.ptr);
+    return fill(set, text, n, e);
+}
+
+int tag_set_init(struct tag_set *ret_set, struct span expr, struct err *e)
+{
     struct tag_set set = {0};
-    const int rc = fill(&set, text, n, e);
-    if (rc) {
+    const int rc = tag_set_again(&set, expr, e);
+    if (rc)
         tag_set_fini(&set);
-        return rc;
-    }
-    *ret_set = set;
-    return 0;
+    else
+        *ret_set = set;
+    return rc;
 }
 
 void tag_set_fini(struct tag_set *set)
 {
-    free(set->codes);
-    free(set->texts);
-    free(set->copy);
+    idle_room_fini(&set->room);
 }
 
 /* Index of the first code that is not below; n when there is none. */

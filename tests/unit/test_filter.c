@@ -29,6 +29,26 @@ START_TEST(a_message_passes_when_its_tag_is_named)
 }
 END_TEST
 
+START_TEST(a_filter_compiled_again_is_the_new_one_alone)
+{
+    static char large[32 << 10];
+    struct filter *f = compile("TagA || TagB || TagC");
+    struct err e;
+    ck_assert_int_eq(filter_recompile_tags(f, span_str("TagC"), &e), 0);
+    ck_assert(matches(f, "TagC") && !matches(f, "TagA") && !filter_is_all(f));
+    ck_assert_int_eq(filter_recompile_tags(f, span_str("*"), &e), 0);
+    ck_assert(filter_is_all(f));
+    ck_assert_int_eq(filter_recompile_tags(f, span_str(" || "), &e), ERR_INVAL);
+    memset(large, 'x', sizeof large - 1);
+    ck_assert_int_eq(filter_recompile_tags(f, span_str(large), &e), 0);
+    ck_assert(matches(f, large) && !matches(f, "TagC"));
+    filter_trim(f);
+    ck_assert_int_eq(filter_recompile_tags(f, span_str("TagA"), &e), 0);
+    ck_assert(matches(f, "TagA") && !matches(f, large));
+    filter_free(f);
+}
+END_TEST
+
 START_TEST(a_hash_collision_passes_the_code_and_fails_the_text)
 {
     struct filter *f = compile("Aa");
@@ -103,6 +123,7 @@ int main(void)
     Suite *suite = suite_create("filter");
     TCase *tc = tcase_create("tags");
     tcase_add_test(tc, a_message_passes_when_its_tag_is_named);
+    tcase_add_test(tc, a_filter_compiled_again_is_the_new_one_alone);
     tcase_add_test(tc, a_hash_collision_passes_the_code_and_fails_the_text);
     tcase_add_test(tc, only_the_low_32_bits_of_a_code_are_compared);
     tcase_add_test(tc, the_codes_of_a_filter_ascend_and_a_star_has_none);
