@@ -132,6 +132,20 @@ START_TEST(series_of_one_plot_are_lines_in_it)
 }
 END_TEST
 
+START_TEST(what_is_below_one_is_written_in_decimal)
+{
+    struct drawn d = draw("{\"series\":["
+                          "{\"name\":\"a\",\"x_unit\":\"us\",\"y_unit\":\"n\","
+                          "\"points\":[[1,9],[100000,1]]},"
+                          "{\"name\":\"b: c\",\"x_unit\":\"us\",\"y_unit\":\"n\","
+                          "\"points\":[[0.1,9],[100000,1]]}]}");
+    ck_assert_uint_eq(d.n, 2);
+    ck_assert(has(&d, 0, "set format x '%.0s%c'\n")); /* 100k */
+    ck_assert(has(&d, 1, "set format x '%.12g'\n"));  /* 0.1, which the other has as 100m */
+    drawn_fini(&d);
+}
+END_TEST
+
 /* Outside of quotes there is nothing of the file; within, no quote ends early. */
 START_TEST(a_foreign_text_stays_within_its_quotes)
 {
@@ -188,6 +202,7 @@ int main(void)
     tcase_add_test(tc, a_limit_beside_each_value_is_drawn_too);
     tcase_add_test(tc, ratios_are_bars_with_marks_at_their_bounds);
     tcase_add_test(tc, series_of_one_plot_are_lines_in_it);
+    tcase_add_test(tc, what_is_below_one_is_written_in_decimal);
     tcase_add_test(tc, a_foreign_text_stays_within_its_quotes);
     tcase_add_test(tc, a_program_that_is_not_there_is_named);
     tcase_add_test(tc, what_the_program_complains_about_is_told);

@@ -211,7 +211,8 @@ static void set_axes(struct sketch *s, const struct results_series *first,
     sketch_set_text(s, "xlabel", first->x_unit);
     sketch_set_text(s, "ylabel", first->y_unit);
     if (!is_time && sketch_wants_log(x, LOG_SPREAD_X))
-        fputs("set logscale x 10\nset format x '%.0s%c'\n", s->out);
+        fprintf(s->out, "set logscale x 10\nset format x '%s'\n",
+                x->low >= 1 ? "%.0s%c" : "%.12g"); /* 1k, 1M; but 0.1 and not 100m */
     sketch_set_y(s, y, LOG_SPREAD_X);
 }
 
