@@ -3,11 +3,11 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 
 #include "base/io.h"
 #include "tools/command.h"
+#include "tools/interrupt.h"
 #include "tools/message_print.h"
 #include "tools/options.h"
 #include "tools/subscriber.h"
@@ -26,29 +26,12 @@ struct sub {
     bool follow, json;
 };
 
-/* Set by the signal handler, read by the loop: a lone flag, so relaxed is enough. */
-static atomic_int stop_requested;
-
-static void on_signal(int number)
-{
-    (void)number;
-    atomic_store_explicit(&stop_requested, 1, memory_order_relaxed);
-}
-
-static bool is_stopped(void)
-{
-    return atomic_load_explicit(&stop_requested, memory_order_relaxed) != 0;
-}
-
 /* An interrupt ends the loop, so that the group we made is removed; a closed pipe is a failed
  * write. */
 static void catch_signals(void)
 {
-    struct sigaction stop = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     struct sigaction ignore = {.sa_handler = SIG_IGN};
-    (void)sigemptyset(&stop.sa_mask);
-    (void)sigaction(SIGINT, &stop, NULL);
-    (void)sigaction(SIGTERM, &stop, NULL);
+    interrupt_catch();
     (void)sigaction(SIGPIPE, &ignore, NULL);
 }
 
@@ -77,7 +60,7 @@ static int receive_all(struct subscriber *s, struct sub *sub, struct err *e)
     uint64_t n = 0;
     uint64_t until_ms = idle_end(sub);
     int rc = 0;
-    while (rc == 0 && !is_stopped() && (sub->max == 0 || n < sub->max)) {
+    while (rc == 0 && !interrupt_came() && (sub->max == 0 || n < sub->max)) {
         const struct subscriber_receive r = {
             .max = batch_of(sub->max ? sub->max - n : SUBSCRIBER_MAX_BATCH),
             .until_ms = until_ms,
@@ -123,7 +106,7 @@ static int settle_start(struct sub *sub, struct err *e)
 
 int cmd_sub(int argc, char **argv)
 {
-    struct sub sub = {.what = {.is_stopped = is_stopped}};
+    struct sub sub = {.what = {.is_stopped = interrupt_came}};
     const struct option_spec specs[] = {
         OPTIONS_BROKER(&sub.broker),
         {.name = "tag",

@@ -1,8 +1,6 @@
 /* `sluice top`: what a running broker does, live. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -10,6 +8,7 @@
 #include <unistd.h>
 
 #include "tools/command.h"
+#include "tools/interrupt.h"
 #include "tools/options.h"
 #include "tools/paint.h"
 #include "tools/top.h"
@@ -30,29 +29,6 @@ struct top {
     bool json;
     bool is_screen; /* a terminal, redrawn */
 };
-
-/* Set by the signal handler, read by the loop: a lone flag, so relaxed is enough. */
-static atomic_int stop_requested;
-
-static void on_signal(int number)
-{
-    (void)number;
-    atomic_store_explicit(&stop_requested, 1, memory_order_relaxed);
-}
-
-static bool is_stopped(void)
-{
-    return atomic_load_explicit(&stop_requested, memory_order_relaxed) != 0;
-}
-
-/* An interrupt ends the wait and then the loop, so that the terminal is left as it was. */
-static void catch_signals(void)
-{
-    struct sigaction stop = {.sa_handler = on_signal};
-    (void)sigemptyset(&stop.sa_mask);
-    (void)sigaction(SIGINT, &stop, NULL);
-    (void)sigaction(SIGTERM, &stop, NULL);
-}
 
 /* ---- the screen ---- */
 
@@ -82,7 +58,7 @@ static void sleep_interval(const struct top *t)
 {
     struct timespec time = {.tv_sec = (time_t)(t->interval_ms / 1000),
                             .tv_nsec = (long)(t->interval_ms % 1000) * 1000000};
-    while (!is_stopped() && nanosleep(&time, &time) < 0 && errno == EINTR)
+    while (!interrupt_came() && nanosleep(&time, &time) < 0 && errno == EINTR)
         ; /* another signal: what is left of it */
 }
 
@@ -114,7 +90,7 @@ static int watch(const struct top *t, struct client *c, struct err *e)
         top_print_head();
     for (uint64_t n = 0; rc == 0 && (t->count == 0 || n < t->count); n++) {
         sleep_interval(t);
-        if (is_stopped())
+        if (interrupt_came())
             break;
         rc = top_sample_take(c, &now, e);
         if (rc == 0)
@@ -141,7 +117,7 @@ static int connect_and_watch(const struct top *t, struct err *e)
     int rc = wire_connect(&c, &t->broker, e);
     if (rc < 0)
         return rc;
-    catch_signals();
+    interrupt_catch(); /* so that the terminal is left as it was */
     rc = t->is_screen ? watch_on_screen(t, c, e) : watch(t, c, e);
     client_close(c);
     return rc;

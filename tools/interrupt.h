@@ -1,0 +1,14 @@
+/* An interrupt that ends a loop in good order instead of the program where it stands. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TOOLS_INTERRUPT_H
+#define TOOLS_INTERRUPT_H
+
+#include <stdbool.h>
+
+/* From now on SIGINT and SIGTERM are noted and end a sleep, but no other call. */
+void interrupt_catch(void);
+
+/* Whether one has come. Thread: any. */
+bool interrupt_came(void);
+
+#endif
