@@ -22,6 +22,29 @@ int admin_run(const struct options *o, int argc, char **argv, admin_fn fn, void 
     return rc < 0 ? command_failed(o->program, &e) : COMMAND_OK;
 }
 
+int admin_run_command(const struct admin_command *c, int argc, char **argv)
+{
+    struct options_broker broker = {0};
+    bool json = false;
+    const struct option_spec specs[] = {
+        OPTIONS_BROKER(&broker),
+        /* without a name it is the end */
+        {.name = c->json ? "json" : NULL, .kind = OPTION_FLAG, .ret = &json, .help = c->json},
+        {0},
+    };
+    const int n_operands = c->operands[0] ? 1 : 0;
+    const struct options o = {
+        .program = c->program,
+        .operands = c->operands,
+        .summary = c->summary,
+        .specs = specs,
+        .min_operands = n_operands,
+        .max_operands = n_operands,
+        .broker = &broker,
+    };
+    return admin_run(&o, argc, argv, c->fn, &json);
+}
+
 /* Every reply of Admin has the fields `code` and `message`. */
 static int check_reply(const ProtobufCMessage *msg, struct err *e)
 {

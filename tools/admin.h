@@ -13,6 +13,18 @@ typedef int (*admin_fn)(struct client *c, const char *operand, void *arg, struct
 /* Parses the options (o->broker is set), connects, acts, closes. What the program returns. */
 int admin_run(const struct options *o, int argc, char **argv, admin_fn fn, void *arg);
 
+/* A command without options of its own but --json. */
+struct admin_command {
+    const char *program;  /* "sluice topic list" */
+    const char *operands; /* "NAME", or "" */
+    const char *summary;
+    const char *json; /* what --help says of --json; NULL: there is no such option */
+    admin_fn fn;      /* its `arg` is a const bool *: whether --json was given */
+};
+
+/* admin_run of such a command. */
+int admin_run_command(const struct admin_command *c, int argc, char **argv);
+
 /* One Admin call. The reply's code is checked; on success the reply is freed with wire_free. */
 int admin_call(struct client *c, const char *path, const ProtobufCMessage *request,
                const ProtobufCMessageDescriptor *reply_type, void *ret_reply,

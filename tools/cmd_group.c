@@ -113,24 +113,14 @@ static int list_groups(struct client *c, const char *operand, void *arg, struct 
 
 static int run_list(int argc, char **argv)
 {
-    struct options_broker broker = {0};
-    bool json = false;
-    const struct option_spec specs[] = {
-        OPTIONS_BROKER(&broker),
-        {.name = "json",
-         .kind = OPTION_FLAG,
-         .ret = &json,
-         .help = "one JSON object a line (default: a table)"},
-        {0},
-    };
-    const struct options o = {
+    static const struct admin_command list = {
         .program = "sluice group list",
         .operands = "",
         .summary = "Lists the consumer groups by name.",
-        .specs = specs,
-        .broker = &broker,
+        .json = "one JSON object a line (default: a table)",
+        .fn = list_groups,
     };
-    return admin_run(&o, argc, argv, list_groups, &json);
+    return admin_run_command(&list, argc, argv);
 }
 
 /* ---- show ---- */
@@ -190,26 +180,14 @@ static int show_group(struct client *c, const char *name, void *arg, struct err 
 
 static int run_show(int argc, char **argv)
 {
-    struct options_broker broker = {0};
-    bool json = false;
-    const struct option_spec specs[] = {
-        OPTIONS_BROKER(&broker),
-        {.name = "json",
-         .kind = OPTION_FLAG,
-         .ret = &json,
-         .help = "one JSON object (default: tables)"},
-        {0},
-    };
-    const struct options o = {
+    static const struct admin_command show = {
         .program = "sluice group show",
         .operands = "NAME",
         .summary = "Shows one group: its settings and its position in each queue.",
-        .specs = specs,
-        .min_operands = 1,
-        .max_operands = 1,
-        .broker = &broker,
+        .json = "one JSON object (default: tables)",
+        .fn = show_group,
     };
-    return admin_run(&o, argc, argv, show_group, &json);
+    return admin_run_command(&show, argc, argv);
 }
 
 /* ---- delete ---- */
@@ -226,18 +204,13 @@ static int delete_group(struct client *c, const char *name, void *arg, struct er
 
 static int run_delete(int argc, char **argv)
 {
-    struct options_broker broker = {0};
-    const struct option_spec specs[] = {OPTIONS_BROKER(&broker), {0}};
-    const struct options o = {
+    static const struct admin_command delete = {
         .program = "sluice group delete",
         .operands = "NAME",
         .summary = "Deletes a consumer group with its positions.",
-        .specs = specs,
-        .min_operands = 1,
-        .max_operands = 1,
-        .broker = &broker,
+        .fn = delete_group,
     };
-    return admin_run(&o, argc, argv, delete_group, /* arg = */ NULL);
+    return admin_run_command(&delete, argc, argv);
 }
 
 static const struct command commands[] = {

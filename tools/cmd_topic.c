@@ -136,24 +136,14 @@ static int list_topics(struct client *c, const char *operand, void *arg, struct 
 
 static int run_list(int argc, char **argv)
 {
-    struct options_broker broker = {0};
-    bool json = false;
-    const struct option_spec specs[] = {
-        OPTIONS_BROKER(&broker),
-        {.name = "json",
-         .kind = OPTION_FLAG,
-         .ret = &json,
-         .help = "one JSON object a line (default: a table)"},
-        {0},
-    };
-    const struct options o = {
+    static const struct admin_command list = {
         .program = "sluice topic list",
         .operands = "",
         .summary = "Lists the topics by name.",
-        .specs = specs,
-        .broker = &broker,
+        .json = "one JSON object a line (default: a table)",
+        .fn = list_topics,
     };
-    return admin_run(&o, argc, argv, list_topics, &json);
+    return admin_run_command(&list, argc, argv);
 }
 
 /* ---- show ---- */
@@ -213,26 +203,14 @@ static int show_topic(struct client *c, const char *name, void *arg, struct err 
 
 static int run_show(int argc, char **argv)
 {
-    struct options_broker broker = {0};
-    bool json = false;
-    const struct option_spec specs[] = {
-        OPTIONS_BROKER(&broker),
-        {.name = "json",
-         .kind = OPTION_FLAG,
-         .ret = &json,
-         .help = "one JSON object (default: tables)"},
-        {0},
-    };
-    const struct options o = {
+    static const struct admin_command show = {
         .program = "sluice topic show",
         .operands = "NAME",
         .summary = "Shows one topic: its settings and the bounds of each queue.",
-        .specs = specs,
-        .min_operands = 1,
-        .max_operands = 1,
-        .broker = &broker,
+        .json = "one JSON object (default: tables)",
+        .fn = show_topic,
     };
-    return admin_run(&o, argc, argv, show_topic, &json);
+    return admin_run_command(&show, argc, argv);
 }
 
 /* ---- delete ---- */
@@ -249,18 +227,13 @@ static int delete_topic(struct client *c, const char *name, void *arg, struct er
 
 static int run_delete(int argc, char **argv)
 {
-    struct options_broker broker = {0};
-    const struct option_spec specs[] = {OPTIONS_BROKER(&broker), {0}};
-    const struct options o = {
+    static const struct admin_command delete = {
         .program = "sluice topic delete",
         .operands = "NAME",
         .summary = "Deletes a topic with its queues.",
-        .specs = specs,
-        .min_operands = 1,
-        .max_operands = 1,
-        .broker = &broker,
+        .fn = delete_topic,
     };
-    return admin_run(&o, argc, argv, delete_topic, /* arg = */ NULL);
+    return admin_run_command(&delete, argc, argv);
 }
 
 static const struct command commands[] = {
