@@ -1,6 +1,6 @@
 /* A stop in the middle of the work: senders go on until the broker is gone, a second SIGTERM
  * changes nothing, and what was accepted is there afterwards, in a store that was closed cleanly.
- */
+ * And an end by a signal that is not waited for. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <pthread.h>
 #include <sched.h>
@@ -128,6 +128,32 @@ START_TEST(a_stop_under_load_keeps_what_was_accepted_and_is_clean)
 }
 END_TEST
 
+/* sluiced does not catch it: the store is that of a broker that was killed. */
+START_TEST(a_hangup_ends_it_as_a_kill_does)
+{
+    struct messaging_batch b;
+    const struct messaging_receive r = {
+        .topic = "T", .group = "G", .invisible_ms = 60000, .polling_ms = 5000};
+    ck_assert(signal(SIGHUP, SIG_DFL) != SIG_ERR); /* for the child, whoever started us */
+    f.store = tmpdir_make();
+    start(modes[0]);
+    struct client *client = messaging_connect(f.broker.endpoint, NULL);
+    messaging_create_topic(client, "T", SLUICE__V1__TOPIC_TYPE__TOPIC_NORMAL, 1);
+    messaging_send_ok(client, "T", NULL, "kept");
+    client_close(client);
+    ck_assert_int_eq(kill(f.broker.pid, SIGHUP), 0);
+    ck_assert_int_eq(broker_child_stop(&f.broker), -1); /* it was gone before */
+    start(modes[0]);
+    client = messaging_connect(f.broker.endpoint, NULL);
+    messaging_receive(client, &r, &b);
+    ck_assert_uint_eq(b.n, 1);
+    messaging_batch_free(&b);
+    client_close(client);
+    ck_assert_int_eq(broker_child_stop(&f.broker), 0);
+    tmpdir_remove(f.store);
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
     Suite *suite = suite_create("stop");
@@ -135,6 +161,7 @@ int main(int argc, char **argv)
     broker_child_use(argc > 1 ? argv[1] : NULL);
     tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, a_stop_under_load_keeps_what_was_accepted_and_is_clean, 0, 2);
+    tcase_add_test(tc, a_hangup_ends_it_as_a_kill_does);
     suite_add_tcase(suite, tc);
     return suite_run(suite);
 }

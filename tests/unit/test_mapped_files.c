@@ -58,11 +58,15 @@ static void load(void)
     ck_assert_msg(rc == 0, "load: %s", e.msg);
 }
 
+/* By the name of the file, which is left as it is. */
 static void expect_refused(const char *named)
 {
     struct err e;
     ck_assert_int_eq(mapped_files_load(&mf, &e), ERR_CORRUPT);
     ck_assert_msg(strstr(e.msg, named), "it names '%s': %s", named, e.msg);
+    char *path = tmpdir_path(folder, named);
+    ck_assert_int_eq(access(path, F_OK), 0);
+    free(path);
 }
 
 START_TEST(files_are_found_by_position)
