@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "tools/host_text.h"
+#include "base/host_text.h"
 
 /* Numbers are HOST_UNKNOWN and texts empty where the kernel does not tell. */
 struct host {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tools/host_text.h"
+#include "base/host_text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

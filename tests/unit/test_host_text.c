@@ -1,6 +1,6 @@
 /* Tests of tools/host_text.c. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tools/host_text.h"
+#include "base/host_text.h"
 
 #include "tests/lib/suite.h"
 

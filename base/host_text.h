@@ -1,7 +1,7 @@
 /* Reads what the kernel tells in /proc, /sys and cgroups as text: pure, of any bytes. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef TOOLS_HOST_TEXT_H
-#define TOOLS_HOST_TEXT_H
+#ifndef BASE_HOST_TEXT_H
+#define BASE_HOST_TEXT_H
 
 #include <limits.h>
 #include <stdbool.h>

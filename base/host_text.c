@@ -1,6 +1,6 @@
 /* Parsers of the kernel's own texts. What does not have the expected form is passed over. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tools/host_text.h"
+#include "base/host_text.h"
 
 #include <ctype.h>
 #include <errno.h>
