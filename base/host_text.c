@@ -204,11 +204,17 @@ bool host_mount_of(const char *mountinfo, const char *path, struct host_mount *r
     return best > 0;
 }
 
+/* Whether what is mounted lies outside of this process's namespace of cgroups. */
+static bool is_outside(const char *root)
+{
+    return strncmp(root, "/..", 3) == 0;
+}
+
 bool host_cgroup_mount(const char *mountinfo, const char *controller, struct host_mount *ret)
 {
     struct host_mount mount = {0};
     for (const char *line = mountinfo; line; line = next_line(line)) {
-        if (!read_mount(line, &mount))
+        if (!read_mount(line, &mount) || is_outside(mount.root))
             continue;
         bool is_it = controller ? strcmp(mount.kind, "cgroup") == 0 &&
                                       host_has_option(mount.super_options, controller)

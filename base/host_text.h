@@ -48,7 +48,8 @@ struct host_mount {
 /* The mount that holds an absolute path without links; false when none is found. */
 bool host_mount_of(const char *mountinfo, const char *path, struct host_mount *ret);
 
-/* Where cgroups are: of v1 those with a controller, of v2 with NULL. */
+/* Where cgroups are: of v1 those with a controller, of v2 with NULL. A mount of what lies outside
+ * of this process's namespace of cgroups is none. */
 bool host_cgroup_mount(const char *mountinfo, const char *controller, struct host_mount *ret);
 
 /* The path of a process's cgroup in the same sense, from /proc/PID/cgroup. */

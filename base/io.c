@@ -61,6 +61,21 @@ fail:
     return rc;
 }
 
+void io_read_text(struct io *io, const char *path, char *ret, size_t size)
+{
+    size_t len = 0;
+    int fd = io->open(io, path, O_RDONLY, 0);
+    while (fd >= 0 && len < size - 1) {
+        int64_t n = io->pread(io, fd, ret + len, size - 1 - len, len);
+        if (n <= 0)
+            break;
+        len += (size_t)n;
+    }
+    if (fd >= 0)
+        (void)io->close(io, fd); /* read only: nothing to lose */
+    ret[len] = '\0';
+}
+
 static int write_all(struct io *io, int fd, const char *path, const uint8_t *buf, size_t len,
                      struct err *e)
 {

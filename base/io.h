@@ -75,6 +75,10 @@ struct io *io_posix(void);
 int io_read_file(struct io *io, const char *path, size_t max_bytes, uint8_t **ret_buf,
                  size_t *ret_len, struct err *e) MUST_CHECK;
 
+/* Reads a file of /proc or /sys, whose length is not known before, as a text of at most size - 1
+ * bytes; empty when it cannot be read. */
+void io_read_text(struct io *io, const char *path, char *ret, size_t size);
+
 /* Replaces `path` so that a crash at any instant leaves the old or the new content: writes
  * `path`.tmp, syncs it, copies the old content to `path`.bak when `keep_bak`, renames, syncs the
  * folder. A crash may leave the .tmp or cut the .bak; `path` itself is whole. A failure leaves the

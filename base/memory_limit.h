@@ -4,10 +4,9 @@
 #ifndef BASE_MEMORY_LIMIT_H
 #define BASE_MEMORY_LIMIT_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
-#include "base/bytes.h"
+#include "base/control_group.h"
 #include "base/err.h"
 #include "base/io.h"
 
@@ -18,7 +17,7 @@ struct memory_limit {
     enum memory_source source; /* what set it: the lowest counts */
 };
 
-/* Reads /proc and /sys/fs/cgroup below `root`; "" is the machine's own. ERR_UNSUPPORTED: they do
+/* Reads /proc and control groups below `root`; "" is the machine's own. ERR_UNSUPPORTED: they do
  * not tell. */
 int memory_limit_read(struct memory_limit *ret, struct io *io, const char *root,
                       struct err *e) MUST_CHECK;
@@ -26,16 +25,14 @@ int memory_limit_read(struct memory_limit *ret, struct io *io, const char *root,
 /* For a log line: "the control group's limit", ... */
 const char *memory_source_text(enum memory_source source);
 
-/* ---- the parts, pure ---- */
+/* What a process's groups allow: the least on the way up. HOST_UNKNOWN: no group says;
+ * HOST_NO_LIMIT (base/host_text.h). */
+struct memory_group_limits {
+    uint64_t max_bytes;
+    enum memory_source max_source; /* of the two versions */
+    uint64_t high_bytes;           /* at which v2 slows its processes down */
+};
 
-/* The group of the memory controller in the text of /proc/self/cgroup: "/" or "/a/b". False when
- * there is none, or it lies outside what can be seen. */
-bool memory_limit_group(struct span text, enum memory_source version, struct span *ret_path);
-
-/* The number in a limit's file; UINT64_MAX when it says "max". */
-bool memory_limit_number(struct span text, uint64_t *ret_bytes);
-
-/* MemAvailable in the text of /proc/meminfo. */
-bool memory_limit_available(struct span text, uint64_t *ret_bytes);
+struct memory_group_limits memory_limit_of_groups(const struct control_groups *c);
 
 #endif

@@ -11,13 +11,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/control_group.h"
 #include "base/err.h"
+#include "base/io.h"
+#include "base/memory_limit.h"
 
-enum {
-    SMALL_BYTES = 4096,     /* more than any file of one value has */
-    TEXT_BYTES = 1 << 20,   /* mountinfo of a machine full of containers */
-    MAX_CGROUP_DEPTH = 100, /* levels looked at */
-};
+enum { SMALL_BYTES = 4096 }; /* more than any file of one value has */
 
 /* ---- reading ---- */
 
@@ -31,11 +30,8 @@ static void read_text(char *ret, size_t size, const char *fmt, ...)
     int n = vsnprintf(path, sizeof path, fmt, ap);
     va_end(ap);
     ret[0] = '\0';
-    FILE *f = n > 0 && (size_t)n < sizeof path ? fopen(path, "re") : NULL;
-    if (!f)
-        return;
-    ret[fread(ret, 1, size - 1, f)] = '\0';
-    (void)fclose(f); /* read only: nothing to lose */
+    if (n > 0 && (size_t)n < sizeof path)
+        io_read_text(io_posix(), path, ret, size);
 }
 
 static uint64_t read_number(const char *root, const char *name)
@@ -181,46 +177,6 @@ uint64_t host_holder(const char *root, const char *path)
 
 /* ---- cgroups ---- */
 
-/* A cgroup, as folders from its own up to the mount's. */
-struct climb {
-    char folder[3 * PATH_MAX];
-    size_t top_len; /* of the mount's own */
-};
-
-/* False: there are no such cgroups. */
-static bool climb_begin(struct climb *c, const char *root, const char *texts[2],
-                        const char *controller)
-{
-    struct host_mount mount;
-    char path[PATH_MAX];
-    if (!host_cgroup_mount(texts[0], controller, &mount) ||
-        !host_cgroup_path(texts[1], controller, path, sizeof path))
-        return false;
-    size_t skip = strcmp(mount.root, "/") != 0 && strncmp(path, mount.root, strlen(mount.root)) == 0
-                      ? strlen(mount.root)
-                      : 0;
-    c->top_len = strlen(root) + strlen(mount.point);
-    (void)snprintf(c->folder, sizeof c->folder, "%s%s%s", root, mount.point, path + skip);
-    if (access(c->folder, F_OK) < 0) /* a container that sees another's paths */
-        c->folder[c->top_len] = '\0';
-    return true;
-}
-
-static bool climb_up(struct climb *c)
-{
-    char *slash = strrchr(c->folder, '/');
-    if (!slash || (size_t)(slash - c->folder) < c->top_len)
-        return false;
-    *slash = '\0';
-    return true;
-}
-
-static void lower(uint64_t *limit, uint64_t found)
-{
-    if (found != HOST_UNKNOWN && (*limit == HOST_UNKNOWN || found < *limit))
-        *limit = found;
-}
-
 static void tighten(struct host *h, uint64_t quota_us, uint64_t period_us)
 {
     if (quota_us == HOST_UNKNOWN)
@@ -258,19 +214,12 @@ static void read_v2(struct host *h, const char *folder)
 {
     char text[SMALL_BYTES];
     uint64_t quota_us, period_us;
-    lower(&h->cgroup.memory_bytes, read_number(folder, "memory.max"));
-    lower(&h->cgroup.memory_high_bytes, read_number(folder, "memory.high"));
     read_text(text, sizeof text, "%s/cpu.max", folder);
     host_cpu_max(text, &quota_us, &period_us);
     if (period_us > 0 && period_us < HOST_NO_LIMIT)
         tighten(h, quota_us, period_us);
     read_throttled(h, folder);
     read_io(h, folder, "io.max");
-}
-
-static void read_v1_memory(struct host *h, const char *folder)
-{
-    lower(&h->cgroup.memory_bytes, read_number(folder, "memory.limit_in_bytes"));
 }
 
 static void read_v1_cpu(struct host *h, const char *folder)
@@ -288,26 +237,22 @@ static void read_v1_io(struct host *h, const char *folder)
     read_io(h, folder, "blkio.throttle.read_bps_device");
 }
 
-static void read_cgroups(struct host *h, const char *root, const char *mountinfo, uint64_t pid)
+static void read_cgroups(struct host *h, const struct control_groups *groups)
 {
     static const struct {
         const char *controller; /* NULL: v2 */
         void (*read)(struct host *h, const char *folder);
-    } kinds[] = {
-        {NULL, read_v2}, {"memory", read_v1_memory}, {"cpu", read_v1_cpu}, {"blkio", read_v1_io}};
-    char text[SMALL_BYTES], who[24];
-    name_process(pid, who);
-    read_text(text, sizeof text, "%s/proc/%s/cgroup", root, who);
-    const char *texts[2] = {mountinfo, text};
+    } kinds[] = {{NULL, read_v2}, {"cpu", read_v1_cpu}, {"blkio", read_v1_io}};
+    struct memory_group_limits memory = memory_limit_of_groups(groups);
+    h->cgroup.memory_bytes = memory.max_bytes;
+    h->cgroup.memory_high_bytes = memory.high_bytes;
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-        struct climb c;
-        if (!climb_begin(&c, root, texts, kinds[i].controller))
+        struct control_group g;
+        if (!control_group_find(groups, kinds[i].controller, &g))
             continue;
-        for (int depth = 0; depth < MAX_CGROUP_DEPTH; depth++) {
-            kinds[i].read(h, c.folder);
-            if (!climb_up(&c))
-                break;
-        }
+        do
+            kinds[i].read(h, g.folder);
+        while (control_group_up(&g));
     }
 }
 
@@ -325,12 +270,12 @@ void host_read(struct host *ret, const char *root, const char *path, uint64_t pi
     read_kernel(ret, root);
     read_vm(ret, root);
     read_process(ret, root, pid);
-    char *mountinfo = malloc(TEXT_BYTES);
-    if (!mountinfo) /* the rest stays unknown */
+    struct control_groups groups;
+    struct err e;
+    if (control_groups_read(&groups, io_posix(), root, pid, &e)) /* the rest stays unknown */
         return;
-    read_text(mountinfo, TEXT_BYTES, "%s/proc/self/mountinfo", root);
-    if (host_mount_of(mountinfo, path, &ret->mount))
+    if (host_mount_of(groups.mounts, path, &ret->mount))
         read_device(ret, root);
-    read_cgroups(ret, root, mountinfo, pid);
-    free(mountinfo);
+    read_cgroups(ret, &groups);
+    control_groups_fini(&groups);
 }

@@ -1,4 +1,4 @@
-/* Tests of tools/host_text.c. */
+/* Tests of base/host_text.c. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/host_text.h"
 
@@ -135,6 +135,7 @@ START_TEST(cgroups_of_both_versions_are_found)
     ck_assert(host_cgroup_mount(mountinfo, NULL, &m));
     ck_assert_str_eq(m.point, "/sys/fs/cgroup/unified");
     ck_assert(!host_cgroup_mount(mountinfo, "pids", &m));
+    ck_assert(!host_cgroup_mount("9 1 0:1 /../.. /host rw - cgroup2 cgroup2 rw\n", NULL, &m));
     ck_assert(host_cgroup_path(text, "cpu", path, sizeof path));
     ck_assert_str_eq(path, "/a");
     ck_assert(host_cgroup_path(text, NULL, path, sizeof path));

@@ -87,6 +87,22 @@ START_TEST(a_file_over_the_limit_is_not_read)
 }
 END_TEST
 
+START_TEST(a_text_is_read_as_far_as_there_is_room)
+{
+    char text[5];
+    write_file("12345");
+    io_read_text(io, path, text, sizeof text);
+    ck_assert_str_eq(text, "1234");
+    write_file("12");
+    io_read_text(io, path, text, sizeof text);
+    ck_assert_str_eq(text, "12");
+    io_read_text(io, dir, text, sizeof text);
+    ck_assert_str_eq(text, "");
+    io_read_text(io, "/proc/self/comm", text, sizeof text); /* whose length is 0 */
+    ck_assert_uint_gt(strlen(text), 0);
+}
+END_TEST
+
 START_TEST(a_folder_is_not_read_as_a_file)
 {
     uint8_t *buf;
@@ -349,6 +365,7 @@ static TCase *helpers_case(void)
     tcase_add_test(tc, a_file_is_read_whole_and_terminated);
     tcase_add_test(tc, an_absent_file_is_named_and_outputs_stay);
     tcase_add_test(tc, a_file_over_the_limit_is_not_read);
+    tcase_add_test(tc, a_text_is_read_as_far_as_there_is_room);
     tcase_add_test(tc, a_folder_is_not_read_as_a_file);
     tcase_add_test(tc, replacing_keeps_the_old_content_beside_it);
     tcase_add_test(tc, replacing_in_a_missing_folder_fails_and_names_it);

@@ -187,7 +187,8 @@ static void expect_refused(const char *why)
 
 START_TEST(without_control_groups_nothing_is_limited)
 {
-    expect_refused("no control groups");
+    expect_refused("in no control group");
+    put("proc/self/mountinfo", "9 1 0:7 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
     put("proc/self/cgroup", "0::/a\n");
     expect_refused("use control group");
     put("proc/self/cgroup", "4:cpu:/a\n");
@@ -197,6 +198,7 @@ END_TEST
 
 START_TEST(a_folder_that_is_no_group_is_left_as_it_was)
 {
+    put("proc/self/mountinfo", "9 1 0:7 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
     put("proc/self/cgroup", "0::/a\n");
     put("sys/fs/cgroup/a/cgroup.procs", "");
     expect_refused("memory.max"); /* of the folder made in it */

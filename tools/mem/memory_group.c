@@ -9,20 +9,30 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/control_group.h"
 #include "base/io.h"
-#include "base/memory_limit.h"
 
-enum { TEXT_BYTES = 8192, NUMBER_BYTES = 32 };
+enum { NUMBER_BYTES = 32 };
+
+static int path_of(const char *folder, const char *file, char ret[PATH_MAX], struct err *e)
+{
+    int n = snprintf(ret, PATH_MAX, "%s/%s", folder, file);
+    return n < 0 || n >= PATH_MAX ? err_set(e, ERR_TOOBIG, "path of '%.80s...' is too long", folder)
+                                  : 0;
+}
 
 /* Writes a setting of a group; the folder's name and the file's together are its path. */
 static int set(const char *folder, const char *file, const char *text, struct err *e)
 {
-    char path[MEMORY_GROUP_PATH_BYTES + 64];
-    (void)snprintf(path, sizeof path, "%s/%s", folder, file);
+    char path[PATH_MAX];
+    int rc = path_of(folder, file, path, e);
+    if (rc < 0)
+        return rc;
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     int errno_value = errno;
     if (fd >= 0) {
@@ -35,21 +45,21 @@ static int set(const char *folder, const char *file, const char *text, struct er
 /* Where no group is mounted there may be a folder all the same. */
 static int check_group(const char *folder, struct err *e)
 {
-    char path[MEMORY_GROUP_PATH_BYTES + 64];
-    (void)snprintf(path, sizeof path, "%s/cgroup.procs", folder);
-    return access(path, W_OK) < 0 ? err_sys(e, errno, "use control group '%s'", folder) : 0;
+    char path[PATH_MAX];
+    int rc = path_of(folder, "cgroup.procs", path, e);
+    if (rc == 0 && access(path, W_OK) < 0)
+        rc = err_sys(e, errno, "use control group '%s'", folder);
+    return rc;
 }
 
 /* How a version names things. */
 struct version {
-    enum memory_source source;
-    const char *mount, *limit;
+    const char *controller; /* NULL: v2 */
+    const char *limit;
 };
 
-static const struct version versions[] = {
-    {MEMORY_CGROUP_V2, "/sys/fs/cgroup", "memory.max"},
-    {MEMORY_CGROUP_V1, "/sys/fs/cgroup/memory", "memory.limit_in_bytes"},
-};
+static const struct version versions[] = {{NULL, "memory.max"},
+                                          {"memory", "memory.limit_in_bytes"}};
 
 static int make_in(const char *parent, const struct version *v, uint64_t limit_bytes,
                    struct memory_group *ret, struct err *e)
@@ -60,8 +70,7 @@ static int make_in(const char *parent, const struct version *v, uint64_t limit_b
     int len = snprintf(g.folder, sizeof g.folder, "%s/sluice-mem-%ld", parent, (long)getpid());
     if (len < 0 || (size_t)len >= sizeof g.folder)
         return err_set(e, ERR_TOOBIG, "path of '%.80s...' is too long", parent);
-    if (v->source == MEMORY_CGROUP_V2) {
-
+    if (!v->controller) {
         struct err ignored; /* it may be on already; the limit's file tells */
         (void)set(parent, "cgroup.subtree_control", "+memory", &ignored);
     }
@@ -77,34 +86,24 @@ static int make_in(const char *parent, const struct version *v, uint64_t limit_b
     return rc;
 }
 
-static int make_of_version(const char *root, struct span path, const struct version *v,
-                           uint64_t limit_bytes, struct memory_group *ret, struct err *e)
-{
-    char parent[MEMORY_GROUP_PATH_BYTES];
-    int len = snprintf(parent, sizeof parent, "%s%s%.*s", root, v->mount, (int)path.len,
-                       (const char *)path.ptr);
-    if (len < 0 || (size_t)len >= sizeof parent)
-        return err_set(e, ERR_TOOBIG, "path of a control group is too long");
-    return check_group(parent, e) < 0 ? e->code : make_in(parent, v, limit_bytes, ret, e);
-}
-
 int memory_group_make(struct memory_group *ret, const char *root, uint64_t limit_bytes,
                       struct err *e)
 {
-    char path[MEMORY_GROUP_PATH_BYTES], text[TEXT_BYTES];
-    (void)snprintf(path, sizeof path, "%s/proc/self/cgroup", root);
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return err_set(e, ERR_UNSUPPORTED, "limit memory: the kernel tells of no control groups");
-    struct span own = span_of(text, fread(text, 1, sizeof text, f));
-    (void)fclose(f);
+    struct control_groups own;
+    int rc = control_groups_read(&own, io_posix(), root, /* pid = */ 0, e);
+    if (rc < 0)
+        return rc;
     struct err why = {.msg = "this process is in no control group of the memory controller"};
-    int rc = ERR_NOTFOUND;
+    rc = ERR_NOTFOUND;
     for (size_t i = 0; rc < 0 && i < sizeof versions / sizeof versions[0]; i++) {
-        struct span group;
-        if (memory_limit_group(own, versions[i].source, &group))
-            rc = make_of_version(root, group, &versions[i], limit_bytes, ret, &why);
+        struct control_group g;
+        if (!control_group_find(&own, versions[i].controller, &g))
+            continue;
+        rc = check_group(g.folder, &why);
+        if (rc == 0)
+            rc = make_in(g.folder, &versions[i], limit_bytes, ret, &why);
     }
+    control_groups_fini(&own);
     return rc < 0 ? err_set(e, ERR_UNSUPPORTED, "limit memory: %.200s", why.msg) : 0;
 }
 
