@@ -16,6 +16,7 @@
 #include "store/format.h"
 #include "store/guard.h"
 #include "store/reclaimer.h"
+#include "store/store.h"
 
 int mapped_files_init(struct mapped_files *mf, struct io *io, const char *folder,
                       uint64_t file_bytes, enum mapped_access access, struct reclaimer *reclaimer,
@@ -55,16 +56,16 @@ struct listing {
     size_t capacity;
 };
 
-static int parse_name(const char *name, uint64_t *ret_start)
+bool store_parse_name(const char *name, uint64_t *ret_start)
 {
     if (strlen(name) != FORMAT_NAME_DIGITS || strspn(name, "0123456789") != FORMAT_NAME_DIGITS)
-        return -EINVAL;
+        return false;
     errno = 0;
     unsigned long long start = strtoull(name, NULL, 10);
     if (errno != 0 || start > INT64_MAX)
-        return -EINVAL;
+        return false;
     *ret_start = start;
-    return 0;
+    return true;
 }
 
 static int list_start(struct listing *l, uint64_t start, struct err *e)
@@ -98,7 +99,7 @@ static int list_folder(const char *folder, struct listing *l, struct err *e)
         uint64_t start;
         if (at->d_type == DT_DIR)
             continue; /* "." and ".." too; others are left alone */
-        if (parse_name(at->d_name, &start) < 0)
+        if (!store_parse_name(at->d_name, &start))
             rc = err_set(e, ERR_CORRUPT, "load '%s/%s': its name is not a position of 20 digits",
                          folder, at->d_name);
         else

@@ -561,6 +561,10 @@ int store_item_decode(struct span record, struct store_walk_item *ret, struct er
  * `text` is none. */
 bool store_parse_id(struct span text, struct store_host *ret_host, uint64_t *ret_log_off);
 
+/* Whether a name is that of a file of a log or queue: 20 digits; `*ret_start` is what it says, the
+ * position of its first byte. */
+bool store_parse_name(const char *name, uint64_t *ret_start);
+
 enum { STORE_QUEUE_ENTRY_BYTES = 20, STORE_CHECKPOINT_BYTES = 4096 };
 
 /* One 20-byte consume-queue entry (rocketmq-store 3.1). */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "store/format.h"
+#include "store/store.h"
 
 /* Takes over a path the caller allocated; frees it on failure. */
 static int add_file(struct walk_files *f, char *path, uint64_t start, struct err *e)
@@ -25,19 +26,6 @@ static int add_file(struct walk_files *f, char *path, uint64_t start, struct err
     f->files = files;
     f->files[f->n++] = (struct walk_file){.path = path, .start = start};
     return 0;
-}
-
-/* Whether a name is that of a file of a log; `*ret_start` is what it says. */
-static bool parse_name(const char *name, uint64_t *ret_start)
-{
-    if (strlen(name) != FORMAT_NAME_DIGITS || strspn(name, "0123456789") != FORMAT_NAME_DIGITS)
-        return false;
-    errno = 0;
-    uint64_t start = strtoull(name, NULL, 10);
-    if (errno != 0 || start > INT64_MAX)
-        return false;
-    *ret_start = start;
-    return true;
 }
 
 static char *join_path(const char *dir, const char *name)
@@ -56,7 +44,7 @@ static int list_files(struct walk_files *f, DIR *dir, struct err *e)
 {
     for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
         uint64_t start;
-        if (!parse_name(entry->d_name, &start))
+        if (!store_parse_name(entry->d_name, &start))
             continue;
         int rc = add_file(f, join_path(f->dir, entry->d_name), start, e);
         if (rc < 0)
@@ -93,7 +81,7 @@ int walk_files_lone(struct walk_files *f, const char *path, bool *ret_has_name, 
 {
     const char *slash = strrchr(path, '/');
     uint64_t start = 0;
-    *ret_has_name = parse_name(slash ? slash + 1 : path, &start);
+    *ret_has_name = store_parse_name(slash ? slash + 1 : path, &start);
     return add_file(f, strdup(path), start, e);
 }
 

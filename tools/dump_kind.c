@@ -12,7 +12,6 @@
 
 #include "base/quiet_file.h"
 #include "store/store.h"
-#include "tools/queue_files.h"
 #include "tools/timer_format.h"
 
 enum { HEAD_BYTES = 64, INDEX_NAME_DIGITS = 17 };
@@ -86,7 +85,7 @@ static int judge_file(const char *path, const uint8_t *head, uint64_t bytes, enu
         *ret = DUMP_CONFIG;
     else if (is_index_name(name))
         *ret = DUMP_INDEX;
-    else if (!queue_parse_name(name, &start))
+    else if (!store_parse_name(name, &start))
         return refuse(path, e);
     else if (is_timer_log(path, head))
         *ret = DUMP_TIMER_LOG;

@@ -133,7 +133,7 @@ int dump_queue_file(struct dump *d, const char *path, struct err *e)
     const char *slash = strrchr(path, '/');
     uint64_t start = 0;
     struct listing l = {.d = d, .path = path, .is_batch = strstr(path, "batchconsumequeue/")};
-    (void)queue_parse_name(slash ? slash + 1 : path, &start);
+    (void)store_parse_name(slash ? slash + 1 : path, &start);
     l.first = start / queue_entry_bytes(l.is_batch);
     int rc = quiet_open(&f, d->io, path, e);
     if (rc < 0)
@@ -174,7 +174,7 @@ static int visit_file(void *arg, const struct store_file_info *info)
     const char *slash = strrchr(info->path, '/');
     char path[PATH_MAX];
     uint64_t start;
-    if (!queue_parse_name(slash ? slash + 1 : info->path, &start) || !dump_goes_on(d))
+    if (!store_parse_name(slash ? slash + 1 : info->path, &start) || !dump_goes_on(d))
         return 0;
     int n = snprintf(path, sizeof path, "%s/%s", d->path, info->path);
     if (n < 0 || (size_t)n >= sizeof path)

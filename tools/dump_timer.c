@@ -14,7 +14,6 @@
 #include "tools/dump_record.h"
 #include "tools/hex.h"
 #include "tools/json_line.h"
-#include "tools/queue_files.h"
 #include "tools/timer_format.h"
 
 enum {
@@ -122,7 +121,7 @@ static int show_log_file(struct dump *d, const char *path, struct err *e)
     const char *slash = strrchr(path, '/');
     uint8_t *buf;
     size_t len;
-    (void)queue_parse_name(slash ? slash + 1 : path, &l.start);
+    (void)store_parse_name(slash ? slash + 1 : path, &l.start);
     int rc = quiet_read_whole(d->io, path, FILE_BYTES_MAX, &buf, &len, e);
     if (rc < 0)
         return rc;
@@ -143,7 +142,7 @@ int dump_timer_log(struct dump *d, struct err *e)
     for (int i = 0; i < n; i++) {
         char path[PATH_MAX];
         uint64_t start;
-        bool is_file = queue_parse_name(names[i]->d_name, &start);
+        bool is_file = store_parse_name(names[i]->d_name, &start);
         int len = snprintf(path, sizeof path, "%s/%s", d->path, names[i]->d_name);
         if (rc == 0 && is_file && len > 0 && (size_t)len < sizeof path && dump_goes_on(d))
             rc = show_log_file(d, path, e);

@@ -20,7 +20,6 @@
 #include "base/quiet_file.h"
 
 enum {
-    NAME_DIGITS = 20,
     PRE_BLANK_SIZE = 0x7fffffff,
     N_WINDOWS = 256,
     WINDOW_ENTRIES = 200,
@@ -69,18 +68,6 @@ bool queue_entry_decode(const uint8_t *bytes, bool is_batch, struct queue_entry 
     return true;
 }
 
-bool queue_parse_name(const char *name, uint64_t *ret_start)
-{
-    if (strlen(name) != NAME_DIGITS || strspn(name, "0123456789") != NAME_DIGITS)
-        return false;
-    errno = 0;
-    uint64_t start = strtoull(name, NULL, 10);
-    if (errno != 0 || start > INT64_MAX)
-        return false;
-    *ret_start = start;
-    return true;
-}
-
 /* ---- folders ---- */
 
 int queue_files_open(struct queue_files **ret_q, const char *root, struct io *io, struct err *e)
@@ -126,7 +113,7 @@ static int measure(const char *path, struct queue_folder *folder, struct err *e)
         uint64_t start;
         struct stat st;
         int n = snprintf(file, sizeof file, "%s/%s", path, entry->d_name);
-        if (!queue_parse_name(entry->d_name, &start) || n < 0 || (size_t)n >= sizeof file ||
+        if (!store_parse_name(entry->d_name, &start) || n < 0 || (size_t)n >= sizeof file ||
             stat(file, &st) < 0 || st.st_size == 0)
             continue;
         if (!folder->is_there || start < folder->begin) {

@@ -70,7 +70,4 @@ int queue_files_find(struct queue_files *q, struct queue_folder *folder,
 typedef int (*queue_folder_fn)(void *arg, const char *path, bool is_batch, struct err *e);
 int queue_files_each(const char *root, queue_folder_fn fn, void *arg, struct err *e) MUST_CHECK;
 
-/* Whether a name is that of a file of a log or queue: 20 digits; `*ret_start` is what it says. */
-bool queue_parse_name(const char *name, uint64_t *ret_start);
-
 #endif

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "store/reclaimer.h"
+#include "store/store.h"
 #include "tests/lib/suite.h"
 #include "tests/lib/tmpdir.h"
 
@@ -85,6 +86,24 @@ START_TEST(files_are_found_by_position)
     mapped_file_unpin(f);
     ck_assert_int_eq(mapped_files_pin(&mf, 8191, &f, &e), ERR_NOTFOUND);
     ck_assert_int_eq(mapped_files_pin(&mf, 32768, &f, &e), ERR_NOTFOUND);
+}
+END_TEST
+
+START_TEST(a_name_is_20_digits_that_a_position_can_be)
+{
+    uint64_t start = 7;
+    ck_assert(store_parse_name("00000000000000016384", &start) && start == 16384);
+    ck_assert(store_parse_name("09223372036854775807", &start) && start == INT64_MAX);
+    static const char *const wrong[] = {"",
+                                        "0000000000000016384",
+                                        "000000000000000016384",
+                                        "0000000000000001638a",
+                                        "-0000000000000016384",
+                                        "09223372036854775808",
+                                        "99999999999999999999"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        ck_assert_msg(!store_parse_name(wrong[i], &start), "%s", wrong[i]);
+    ck_assert_uint_eq(start, INT64_MAX); /* as it was */
 }
 END_TEST
 
@@ -212,6 +231,7 @@ static Suite *make_suite(void)
     TCase *tc = tcase_create("mapped_files");
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, files_are_found_by_position);
+    tcase_add_test(tc, a_name_is_20_digits_that_a_position_can_be);
     tcase_add_test(tc, an_absent_folder_has_no_files);
     tcase_add_test(tc, an_empty_last_file_is_removed);
     tcase_add_test(tc, a_short_last_file_of_a_log_is_extended);
