@@ -76,7 +76,7 @@ uint8_t *client_flatten(grpc_byte_buffer *buffer, size_t *ret_len)
 
 /* ---- opening ---- */
 
-static grpc_channel_credentials *make_tls_credentials(void)
+grpc_channel_credentials *client_tls_credentials(void)
 {
     grpc_tls_credentials_options *options = grpc_tls_credentials_options_create();
     grpc_tls_certificate_verifier *verifier = grpc_tls_certificate_verifier_no_op_create();
@@ -110,7 +110,7 @@ static grpc_channel *make_channel(const struct client_options *opt)
     char target[320];
     (void)snprintf(target, sizeof target, "dns:///%s", opt->endpoint);
     grpc_channel_credentials *creds =
-        opt->tls ? make_tls_credentials() : grpc_insecure_credentials_create();
+        opt->tls ? client_tls_credentials() : grpc_insecure_credentials_create();
     grpc_channel *channel = grpc_channel_create(target, creds, &list);
     grpc_channel_credentials_release(creds);
     return channel;

@@ -1,9 +1,11 @@
-/* What the unary and the streaming half of the client share. Private to tools/client*.c. */
+/* What the unary and the streaming half of the client share, and the load generator of benchmarks.
+ */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef TOOLS_CLIENT_CORE_H
 #define TOOLS_CLIENT_CORE_H
 
 #include <grpc/grpc.h>
+#include <grpc/grpc_security.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -28,6 +30,9 @@ struct client {
     char id[128];
     char endpoint[300];
 };
+
+/* For TLS without a look at who the server is; the caller releases them. */
+grpc_channel_credentials *client_tls_credentials(void);
 
 /* A call on the client's channel and queue; the caller unrefs it. */
 grpc_call *client_make_call(struct client *c, const char *path, uint64_t timeout_ms);

@@ -13,6 +13,8 @@
 #include <grpc/grpc_security.h>
 #include <grpc/support/time.h>
 
+#include "tools/client_core.h"
+
 enum { N_METADATA = 6, CALL_S = 60 };
 
 struct load_path {
@@ -75,19 +77,6 @@ static void set_metadata(struct load *l)
     }
 }
 
-static grpc_channel_credentials *make_credentials(enum load_security security)
-{
-    if (security == LOAD_PLAIN)
-        return grpc_insecure_credentials_create();
-    grpc_tls_credentials_options *options = grpc_tls_credentials_options_create();
-    grpc_tls_certificate_verifier *verifier = grpc_tls_certificate_verifier_no_op_create();
-    grpc_tls_credentials_options_set_verify_server_cert(options, 0);
-    grpc_tls_credentials_options_set_certificate_verifier(options, verifier);
-    grpc_tls_credentials_options_set_check_call_host(options, 0);
-    grpc_tls_certificate_verifier_release(verifier);
-    return grpc_tls_credentials_create(options); /* takes the options */
-}
-
 int load_open(struct load **ret_load, const char *endpoint, enum load_security security,
               struct err *e)
 {
@@ -103,7 +92,8 @@ int load_open(struct load **ret_load, const char *endpoint, enum load_security s
          .value.integer = 1},
     };
     const grpc_channel_args list = {.num_args = sizeof args / sizeof args[0], .args = args};
-    grpc_channel_credentials *credentials = make_credentials(security);
+    grpc_channel_credentials *credentials =
+        security == LOAD_PLAIN ? grpc_insecure_credentials_create() : client_tls_credentials();
     l->channel = grpc_channel_create(endpoint, credentials, &list);
     grpc_channel_credentials_release(credentials);
     l->queue = grpc_completion_queue_create_for_next(NULL);
