@@ -3,17 +3,13 @@
  * The limit reads the same records' files without a store: through a mapping that is in memory, or
  * from disk with read() of large pieces. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "tools/bench/filled.h"
 #include "tools/bench/latency.h"
 #include "tools/bench/sets.h"
 
-enum { PIECE_BYTES = 1 << 20 };
 #define MIB 1048576.0
 #define NS_PER_US 1e3
 
@@ -134,43 +130,21 @@ static int read_map(struct bench_run *run, double *ret_values, struct err *e)
     return 0;
 }
 
-static int read_file(struct read_state *st, const char *path, uint8_t *piece, uint64_t *left,
-                     struct err *e)
+static void take_piece(void *arg, const uint8_t *piece, uint64_t len)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return err_sys(e, errno, "open '%s'", path);
-    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-    ssize_t n = 1;
-    while (*left > 0 && n > 0) {
-        n = read(fd, piece, *left < PIECE_BYTES ? (size_t)*left : PIECE_BYTES);
-        if (n > 0) {
-            st->sink += filled_sum(piece, (uint64_t)n);
-            *left -= (uint64_t)n;
-        }
-    }
-    int error = errno;
-    (void)close(fd);
-    return n < 0 ? err_sys(e, error, "read '%s'", path) : 0;
+    struct read_state *st = arg;
+    st->sink += filled_sum(piece, len);
 }
 
 static int read_disk(struct bench_run *run, double *ret_values, struct err *e)
 {
     struct read_state *st = run->state;
     struct filled *f = &st->filled;
-    uint64_t left = f->log_bytes, file_bytes = UINT64_C(1) << 30;
-    char path[SCRATCH_PATH_BYTES + 64];
-    uint8_t *piece = malloc(PIECE_BYTES);
-    int rc = piece ? filled_drop(f, e) : err_set(e, ERR_NOMEM, "read a store's files");
+    int rc = filled_drop(f, e);
     bench_start(run);
-    for (uint64_t at = 0; rc == 0 && left > 0; at += file_bytes) {
-        (void)snprintf(path, sizeof path, "%s/store/commitlog/%020llu", f->folder,
-                       (unsigned long long)at);
-        rc = read_file(st, path, piece, &left, e);
-    }
-    double seconds = bench_stop(run);
-    ret_values[0] = (double)f->log_bytes / MIB / seconds;
-    free(piece);
+    if (rc == 0)
+        rc = filled_read_log(f, take_piece, st, e);
+    ret_values[0] = (double)f->log_bytes / MIB / bench_stop(run);
     return rc < 0 ? rc : filled_cool(f, e);
 }
 

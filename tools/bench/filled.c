@@ -13,7 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SLICES = 64, PATH_BYTES = 640 };
+enum { SLICES = 64, PATH_BYTES = 640, PIECE_BYTES = 1 << 20 };
+#define FILE_BYTES (UINT64_C(1) << 30) /* of a log that is not told otherwise */
 
 struct span filled_topic(void)
 {
@@ -216,6 +217,47 @@ uint64_t filled_sum(const uint8_t *at, uint64_t len)
 }
 
 /* ---- reading ---- */
+
+/* What is left to be read, and who gets it. */
+struct log_reading {
+    uint8_t *piece; /* of PIECE_BYTES */
+    uint64_t left;
+    filled_piece_fn fn;
+    void *arg;
+};
+
+static int read_file(struct log_reading *r, const char *path, struct err *e)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(e, errno, "open '%s'", path);
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+    ssize_t n = 1;
+    while (r->left > 0 && n > 0) {
+        n = read(fd, r->piece, r->left < PIECE_BYTES ? (size_t)r->left : PIECE_BYTES);
+        if (n > 0) {
+            r->fn(r->arg, r->piece, (uint64_t)n);
+            r->left -= (uint64_t)n;
+        }
+    }
+    int error = errno;
+    (void)close(fd);
+    return n < 0 ? err_sys(e, error, "read '%s'", path) : 0;
+}
+
+int filled_read_log(const struct filled *f, filled_piece_fn fn, void *arg, struct err *e)
+{
+    char path[SCRATCH_PATH_BYTES + 64];
+    struct log_reading r = {
+        .piece = malloc(PIECE_BYTES), .left = f->log_bytes, .fn = fn, .arg = arg};
+    int rc = r.piece ? 0 : err_set(e, ERR_NOMEM, "read a store's files");
+    for (uint64_t at = 0; rc == 0 && r.left > 0; at += FILE_BYTES) {
+        (void)snprintf(path, sizeof path, "%s/store/commitlog/%020" PRIu64, f->folder, at);
+        rc = read_file(&r, path, e);
+    }
+    free(r.piece);
+    return rc;
+}
 
 int filled_scan(const struct filled *f, const struct store_match *match, struct filled_pass *ret,
                 struct err *e)

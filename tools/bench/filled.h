@@ -48,6 +48,12 @@ int filled_map(const struct filled *f, const char *folder, struct filled_map *re
                struct err *e) MUST_CHECK;
 void filled_unmap(struct filled_map *m);
 
+/* Reads the log, which is closed, as far as it has records, with read() of large pieces, each of
+ * which is valid during the call. */
+typedef void (*filled_piece_fn)(void *arg, const uint8_t *piece, uint64_t len);
+int filled_read_log(const struct filled *f, filled_piece_fn fn, void *arg,
+                    struct err *e) MUST_CHECK;
+
 /* Adds the bytes up, eight at a time: the least that reading them can be. */
 uint64_t filled_sum(const uint8_t *at, uint64_t len);
 
