@@ -15,7 +15,7 @@ enum { HEADS_BYTES = 16 * 1024 - 64 }; /* the usual 32 heads */
 /* Memory of heads, freed when the last of them was written. */
 struct heads {
     _Atomic uint32_t n_refs; /* relaxed up by who has one, acq_rel down */
-    size_t used, room;
+    size_t left;             /* filled from the end */
     uint8_t bytes[];
 };
 
@@ -26,25 +26,30 @@ static void heads_unref(void *arg)
         free(h);
 }
 
-/* Room for one head, with a reference to `*heads`, which changes when it is full. */
-static int heads_take(struct heads **heads, size_t bytes, uint8_t **ret, struct err *e)
+/* Sees to room for one head; `*heads` changes when it is full. */
+static int heads_reserve(struct heads **heads, size_t room, struct err *e)
 {
     struct heads *h = *heads;
-    if (!h || h->room - h->used < bytes) {
-        size_t room = bytes > HEADS_BYTES ? bytes : HEADS_BYTES;
-        h = malloc(sizeof *h + room);
-        if (!h)
-            return err_set(e, ERR_NOMEM, "make the head of a message");
-        atomic_init(&h->n_refs, 1);
-        h->used = 0;
-        h->room = room;
-        heads_unref(*heads);
-        *heads = h;
-    }
-    atomic_fetch_add_explicit(&h->n_refs, 1, memory_order_relaxed);
-    *ret = h->bytes + h->used;
-    h->used += bytes;
+    if (h && h->left >= room)
+        return 0;
+    size_t left = room > HEADS_BYTES ? room : HEADS_BYTES;
+    h = malloc(sizeof *h + left);
+    if (!h)
+        return err_set(e, ERR_NOMEM, "make the head of a message");
+    atomic_init(&h->n_refs, 1);
+    h->left = left;
+    heads_unref(*heads);
+    *heads = h;
     return 0;
+}
+
+/* Writes a head, which has a reference, into room that was reserved. */
+static struct span heads_write(struct heads *h, const struct proto_delivery *d)
+{
+    struct span head = proto_delivery_encode(d, h->bytes, h->left);
+    h->left -= head.len;
+    atomic_fetch_add_explicit(&h->n_refs, 1, memory_order_relaxed);
+    return head;
 }
 
 static void unpin(void *pin)
@@ -52,23 +57,23 @@ static void unpin(void *pin)
     store_unpin(pin);
 }
 
-static void send_copy(struct rpc_call *call, const uint8_t *bytes, size_t len, bool more)
+static void send_copy(struct rpc_call *call, struct span bytes, bool more)
 {
-    struct rpc_piece piece = {.bytes = span_of(bytes, len)};
+    struct rpc_piece piece = {.bytes = bytes};
     rpc_send(call, &piece, 1, more);
 }
 
 static void send_status(struct rpc_call *call, int32_t code, const char *text)
 {
     uint8_t buf[PROTO_RECEIVE_STATUS_BYTES];
-    send_copy(call, buf, proto_receive_status(buf, code, span_str(text)), /* more = */ true);
+    send_copy(call, proto_receive_status(buf, code, span_str(text)), /* more = */ true);
 }
 
 static void finish(struct broker *b, struct rpc_call *call)
 {
     uint8_t buf[PROTO_RECEIVE_TIME_BYTES];
     int64_t now_ms = (int64_t)b->io->now_ms(b->io);
-    send_copy(call, buf, proto_receive_time(buf, now_ms), /* more = */ false);
+    send_copy(call, proto_receive_time(buf, now_ms), /* more = */ false);
     rpc_finish(call, RPC_OK, /* text = */ NULL);
 }
 
@@ -119,12 +124,10 @@ static int make_head(const struct deliver *d, struct scratch *s, const struct ta
     out.digest = span_str(digest);
     out.invisible_ms = (int64_t)d->invisible_ms;
     out.has |= PROTO_HAS_INVISIBLE_DURATION;
-    uint8_t *head = NULL;
-    rc = heads_take(&s->heads, proto_delivery_size(&out), &head, e);
-    if (rc)
-        return rc;
-    *ret_head = span_of(head, proto_delivery_encode(&out, head));
-    return 0;
+    rc = heads_reserve(&s->heads, proto_delivery_room(&out), e);
+    if (!rc)
+        *ret_head = heads_write(s->heads, &out);
+    return rc;
 }
 
 static int send_message(const struct deliver *d, struct scratch *s, const struct taken *m,

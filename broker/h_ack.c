@@ -168,12 +168,13 @@ static struct proto_ack_result sum_up(const struct ack *a)
 
 static void reply_ack(struct ack *a, struct rpc_call *call, const struct proto_ack_reply *reply)
 {
-    uint8_t *bytes = idle_room_get(&a->reply_room, proto_ack_reply_room(reply));
+    size_t room = proto_ack_reply_room(reply);
+    uint8_t *bytes = idle_room_get(&a->reply_room, room);
     if (!bytes) {
         rpc_finish(call, RPC_RESOURCE_EXHAUSTED, "no memory for the reply");
         return;
     }
-    struct rpc_piece piece = {.bytes = span_of(bytes, proto_ack_reply(bytes, reply))};
+    struct rpc_piece piece = {.bytes = proto_ack_reply(reply, bytes, room)};
     rpc_send(call, &piece, 1, /* more = */ false);
     rpc_finish(call, RPC_OK, /* text = */ NULL);
 }

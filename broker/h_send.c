@@ -202,12 +202,13 @@ static struct proto_result sum_up(const struct send *s)
 
 static void reply(struct send *s, const struct proto_reply *what)
 {
-    uint8_t *bytes = idle_room_get(&s->reply_room, proto_send_reply_room(what));
+    size_t room = proto_send_reply_room(what);
+    uint8_t *bytes = idle_room_get(&s->reply_room, room);
     if (!bytes) {
         rpc_finish(s->call, RPC_RESOURCE_EXHAUSTED, "no memory for the reply");
         return;
     }
-    struct rpc_piece piece = {.bytes = span_of(bytes, proto_send_reply(bytes, what))};
+    struct rpc_piece piece = {.bytes = proto_send_reply(what, bytes, room)};
     rpc_send(s->call, &piece, 1, /* more = */ false);
     rpc_finish(s->call, RPC_OK, /* text = */ NULL);
 }

@@ -126,11 +126,13 @@ int proto_ack_read(struct proto_ack *a, const struct span *slices, size_t n_slic
 /* Of what one result takes besides its texts: keys and numbers of at most eleven bytes. */
 enum { RESULT_BYTES = 88 };
 
-static void put_entry(struct sink *s, const struct proto_ack_result *r)
+static void put_result(struct sink *s, const struct proto_ack_result *r)
 {
-    sink_string(s, 1, r->entry.message_id);
-    sink_string(s, 2, r->entry.receipt_handle);
+    const uint8_t *end = s->at;
     sink_status(s, 3, r->code, r->text);
+    sink_string(s, 2, r->entry.receipt_handle);
+    sink_string(s, 1, r->entry.message_id);
+    sink_message(s, 2, end);
 }
 
 size_t proto_ack_reply_room(const struct proto_ack_reply *reply)
@@ -143,15 +145,11 @@ size_t proto_ack_reply_room(const struct proto_ack_reply *reply)
     return n;
 }
 
-size_t proto_ack_reply(uint8_t *buf, const struct proto_ack_reply *reply)
+struct span proto_ack_reply(const struct proto_ack_reply *reply, uint8_t *buf, size_t room)
 {
-    struct sink s = {.buf = buf};
+    struct sink s = sink_of(buf, room);
+    for (size_t i = reply->n; i-- > 0;)
+        put_result(&s, &reply->results[i]);
     sink_status(&s, 1, reply->overall.code, reply->overall.text);
-    for (size_t i = 0; i < reply->n; i++) {
-        struct sink count = {0};
-        put_entry(&count, &reply->results[i]);
-        sink_head(&s, 2, count.n);
-        put_entry(&s, &reply->results[i]);
-    }
-    return s.n;
+    return sink_bytes(&s);
 }

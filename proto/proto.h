@@ -183,8 +183,8 @@ struct proto_reply {
 /* Bytes that are enough for the response. */
 size_t proto_send_reply_room(const struct proto_reply *reply);
 
-/* Writes the response, for which there is room in `buf`, and returns its bytes. */
-size_t proto_send_reply(uint8_t *buf, const struct proto_reply *reply);
+/* Writes the response at the end of `buf`. */
+struct span proto_send_reply(const struct proto_reply *reply, uint8_t *buf, size_t room);
 
 /* ---- AckMessage, read in place ---- */
 
@@ -231,8 +231,8 @@ struct proto_ack_reply {
 /* Bytes that are enough for the response. */
 size_t proto_ack_reply_room(const struct proto_ack_reply *reply);
 
-/* Writes the response, for which there is room in `buf`, and returns its bytes. */
-size_t proto_ack_reply(uint8_t *buf, const struct proto_ack_reply *reply);
+/* Writes the response at the end of `buf`. */
+struct span proto_ack_reply(const struct proto_ack_reply *reply, uint8_t *buf, size_t room);
 
 /* ---- ReceiveMessageResponse, written around the body ---- */
 
@@ -272,12 +272,12 @@ struct proto_delivery {
     uint64_t body_len; /* the body itself is not looked at */
 };
 
-/* Bytes of the response before the body: what proto_delivery_encode writes. */
-size_t proto_delivery_size(const struct proto_delivery *d);
+/* Bytes that are enough for the response before the body. */
+size_t proto_delivery_room(const struct proto_delivery *d);
 
-/* Writes the head: everything but the body, which must follow it as the last bytes of the response.
- * `buf` has room for proto_delivery_size(d). Returns the bytes written: exactly that. */
-size_t proto_delivery_encode(const struct proto_delivery *d, uint8_t *buf);
+/* Writes the head at the end of `buf`: everything but the body, which must follow it as the last
+ * bytes of the response. */
+struct span proto_delivery_encode(const struct proto_delivery *d, uint8_t *buf, size_t room);
 
 enum {
     PROTO_STATUS_TEXT_BYTES = 400, /* a longer text is cut, between characters */
@@ -285,12 +285,12 @@ enum {
     PROTO_RECEIVE_TIME_BYTES = 32,
 };
 
-/* The response that carries the status of a receive. Returns the bytes written. */
-size_t proto_receive_status(uint8_t buf[PROTO_RECEIVE_STATUS_BYTES], int32_t code,
-                            struct span text);
+/* The response that carries the status of a receive, at the end of `buf`. */
+struct span proto_receive_status(uint8_t buf[PROTO_RECEIVE_STATUS_BYTES], int32_t code,
+                                 struct span text);
 
-/* The response that carries the time of delivery, the last one of a receive. Returns the bytes
- * written. */
-size_t proto_receive_time(uint8_t buf[PROTO_RECEIVE_TIME_BYTES], int64_t ms);
+/* The response that carries the time of delivery, the last one of a receive, at the end of `buf`.
+ */
+struct span proto_receive_time(uint8_t buf[PROTO_RECEIVE_TIME_BYTES], int64_t ms);
 
 #endif

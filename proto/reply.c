@@ -7,12 +7,14 @@
 /* Of what one result takes besides its texts: eight keys and numbers of at most eleven bytes. */
 enum { RESULT_BYTES = 88 };
 
-static void put_entry(struct sink *s, const struct proto_result *r)
+static void put_result(struct sink *s, const struct proto_result *r)
 {
-    sink_status(s, 1, r->code, r->text);
-    sink_string(s, 2, r->message_id);
-    sink_string(s, 3, r->message_id); /* the transaction's: the same for every type of message */
+    const uint8_t *end = s->at;
     sink_number(s, 4, r->queue_off);
+    sink_string(s, 3, r->message_id); /* the transaction's: the same for every type of message */
+    sink_string(s, 2, r->message_id);
+    sink_status(s, 1, r->code, r->text);
+    sink_message(s, 2, end);
 }
 
 size_t proto_send_reply_room(const struct proto_reply *reply)
@@ -23,15 +25,11 @@ size_t proto_send_reply_room(const struct proto_reply *reply)
     return n;
 }
 
-size_t proto_send_reply(uint8_t *buf, const struct proto_reply *reply)
+struct span proto_send_reply(const struct proto_reply *reply, uint8_t *buf, size_t room)
 {
-    struct sink s = {.buf = buf};
+    struct sink s = sink_of(buf, room);
+    for (size_t i = reply->n; i-- > 0;)
+        put_result(&s, &reply->results[i]);
     sink_status(&s, 1, reply->overall.code, reply->overall.text);
-    for (size_t i = 0; i < reply->n; i++) {
-        struct sink count = {0};
-        put_entry(&count, &reply->results[i]);
-        sink_head(&s, 2, count.n);
-        put_entry(&s, &reply->results[i]);
-    }
-    return s.n;
+    return sink_bytes(&s);
 }

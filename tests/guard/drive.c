@@ -76,9 +76,9 @@ __attribute__((noinline)) void guard_encode(uint64_t n, uint8_t *buf, size_t siz
     };
     for (uint64_t i = 0; i < n; i++) {
         d.queue_off = (int64_t)i;
-        if (proto_delivery_size(&d) > size)
+        if (proto_delivery_room(&d) > size)
             abort();
-        (void)proto_delivery_encode(&d, buf);
+        (void)proto_delivery_encode(&d, buf, size);
     }
 }
 

@@ -35,13 +35,14 @@ static status_pb status_of(int32_t code, char *text)
 
 static void expect_same(const ProtobufCMessage *message)
 {
-    uint8_t *packed, written[512];
+    uint8_t *packed, room[512];
     size_t len;
     struct err e;
     ck_assert_int_eq(proto_pack(message, &packed, &len, &e), 0);
     ck_assert_uint_ge(proto_send_reply_room(&reply), len);
-    ck_assert_uint_eq(proto_send_reply(written, &reply), len);
-    ck_assert_mem_eq(written, packed, len);
+    struct span written = proto_send_reply(&reply, room, proto_send_reply_room(&reply));
+    ck_assert_uint_eq(written.len, len);
+    ck_assert_mem_eq(written.ptr, packed, len);
     free(packed);
 }
 
