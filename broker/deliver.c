@@ -83,25 +83,25 @@ void deliver_status(struct broker *b, struct rpc_call *call, const struct status
     finish(b, call);
 }
 
-static void write_handle(const struct deliver *d, const struct taken *m,
+/* What is used from message to message of a reply. */
+struct scratch {
+    uint64_t group_hash, topic_hash; /* for handles */
+    struct convert_delivery convert;
+    struct heads *heads;
+};
+
+static void write_handle(const struct deliver *d, const struct scratch *s, const struct taken *m,
                          char ret_text[RECEIPT_TEXT_BYTES])
 {
-    struct receipt receipt = {.group_hash = receipt_hash(d->group),
-                              .topic_hash = receipt_hash(d->topic),
+    struct receipt receipt = {.group_hash = s->group_hash,
+                              .topic_hash = s->topic_hash,
                               .queue_id = m->queue_id,
                               .queue_off = m->entry.queue_off,
-                              .log_off = m->slice.rec.log_off,
                               .attempt = m->entry.attempt,
                               .nonce = m->entry.nonce,
                               .until_ms = m->entry.until_ms};
     receipt_encode(d->b->receipts, &receipt, ret_text);
 }
-
-/* What is used from message to message of a reply. */
-struct scratch {
-    struct convert_delivery convert;
-    struct heads *heads;
-};
 
 /* The bytes before the body, with a reference to s->heads. */
 static int make_head(const struct deliver *d, struct scratch *s, const struct taken *m,
@@ -114,7 +114,7 @@ static int make_head(const struct deliver *d, struct scratch *s, const struct ta
         rc = digest_text(d->digest, m->crc, m->slice.rec.body, digest, e);
     if (rc)
         return rc;
-    write_handle(d, m, handle);
+    write_handle(d, s, m, handle);
     out.topic = d->topic;
     out.topic_namespace = d->topic_namespace;
     out.receipt_handle = span_of(handle, sizeof handle);
@@ -152,7 +152,8 @@ void deliver_messages(const struct deliver *d, struct lease *lease, const struct
                       size_t n)
 {
     struct err e;
-    struct scratch scratch = {0};
+    struct scratch scratch = {.group_hash = receipt_hash(d->group),
+                              .topic_hash = receipt_hash(d->topic)};
     uint64_t n_sent = 0, sent_bytes = 0;
     send_status(d->call, CODE(OK), "OK");
     for (size_t i = 0; i < n; i++) {

@@ -1,16 +1,15 @@
-/* Receipt handles. One is 75 bytes, written in base64url as 100 characters with nothing left over:
+/* Receipt handles. One is 66 bytes, written in base64url as 88 characters with nothing left over:
  *
  *  offset  size  field
- *       0     1  version, 1
+ *       0     1  version, 2
  *       1     8  group hash
  *       9     8  topic hash
  *      17     4  queue id
  *      21     8  queue offset
- *      29     8  log offset
- *      37     4  attempt
- *      41     8  nonce
- *      49     8  end of its time, ms
- *      57    18  HMAC-SHA256 of the bytes before, cut
+ *      29     4  attempt
+ *      33     8  nonce
+ *      41     8  end of its time, ms
+ *      49    17  HMAC-SHA256 of the bytes before, cut
  *
  * All numbers big-endian. A crash while the secret is made leaves no file, or a whole one: without
  * it only handles given out before are lost. */
@@ -33,13 +32,14 @@
 #include <xxhash.h>
 
 enum {
-    VERSION = 1,
+    VERSION = 2,
     SECRET_BYTES = 32,
-    FIELD_BYTES = 57,
-    MAC_BYTES = 18,
+    FIELD_BYTES = 49,
+    MAC_BYTES = 17,
     HANDLE_BYTES = FIELD_BYTES + MAC_BYTES,
 };
 
+static_assert(FIELD_BYTES + 1 + 8 <= SHA256_CBLOCK, "the fields and their padding are one block");
 static_assert(HANDLE_BYTES % 3 == 0 && HANDLE_BYTES / 3 * 4 == RECEIPT_TEXT_BYTES,
               "the text has no padding and no unused bits");
 
@@ -177,15 +177,27 @@ uint64_t receipt_hash(struct span name)
     return XXH3_64bits(name.ptr, name.len);
 }
 
+/* Ends a half with its last block: `n` bytes and the hash's padding, which is a bit, zeros and the
+ * number of bits there were. */
+static void end_half(const SHA256_CTX *from, const uint8_t *bytes, size_t n,
+                     uint8_t ret_digest[SHA256_DIGEST_LENGTH])
+{
+    uint8_t block[SHA256_CBLOCK] = {0};
+    SHA256_CTX half = *from;
+    memcpy(block, bytes, n);
+    block[n] = 0x80;
+    be64_put(block + sizeof block - 8, (SHA256_CBLOCK + n) * 8);
+    SHA256_Transform(&half, block);
+    for (size_t i = 0; i < SHA256_DIGEST_LENGTH / 4; i++)
+        be32_put(ret_digest + 4 * i, half.h[i]);
+}
+
 static void make_mac(const struct receipt_key *key, const uint8_t fields[FIELD_BYTES],
                      uint8_t ret_mac[SHA256_DIGEST_LENGTH])
 {
-    SHA256_CTX half = key->inner;
-    (void)SHA256_Update(&half, fields, FIELD_BYTES);
-    (void)SHA256_Final(ret_mac, &half);
-    half = key->outer;
-    (void)SHA256_Update(&half, ret_mac, SHA256_DIGEST_LENGTH);
-    (void)SHA256_Final(ret_mac, &half);
+    uint8_t digest[SHA256_DIGEST_LENGTH];
+    end_half(&key->inner, fields, FIELD_BYTES, digest);
+    end_half(&key->outer, digest, sizeof digest, ret_mac);
 }
 
 static void put_fields(uint8_t *p, const struct receipt *r)
@@ -195,10 +207,9 @@ static void put_fields(uint8_t *p, const struct receipt *r)
     be64_put(p + 9, r->topic_hash);
     be32_put(p + 17, (uint32_t)r->queue_id);
     be64_put(p + 21, r->queue_off);
-    be64_put(p + 29, r->log_off);
-    be32_put(p + 37, r->attempt);
-    be64_put(p + 41, r->nonce);
-    be64_put(p + 49, r->until_ms);
+    be32_put(p + 29, r->attempt);
+    be64_put(p + 33, r->nonce);
+    be64_put(p + 41, r->until_ms);
 }
 
 static void get_fields(const uint8_t *p, struct receipt *r)
@@ -207,10 +218,9 @@ static void get_fields(const uint8_t *p, struct receipt *r)
     r->topic_hash = be64_get(p + 9);
     r->queue_id = (int32_t)be32_get(p + 17);
     r->queue_off = be64_get(p + 21);
-    r->log_off = be64_get(p + 29);
-    r->attempt = be32_get(p + 37);
-    r->nonce = be64_get(p + 41);
-    r->until_ms = be64_get(p + 49);
+    r->attempt = be32_get(p + 29);
+    r->nonce = be64_get(p + 33);
+    r->until_ms = be64_get(p + 41);
 }
 
 static void to_text(const uint8_t bytes[HANDLE_BYTES], char text[RECEIPT_TEXT_BYTES])

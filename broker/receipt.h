@@ -12,14 +12,13 @@
 
 struct receipt_key;
 
-enum { RECEIPT_TEXT_BYTES = 100 }; /* every handle has this length; no NUL */
+enum { RECEIPT_TEXT_BYTES = 88 }; /* every handle has this length; no NUL */
 
 struct receipt {
     uint64_t group_hash; /* receipt_hash of the group's name */
     uint64_t topic_hash;
     int32_t queue_id;
     uint64_t queue_off;
-    uint64_t log_off;
     uint32_t attempt;  /* 1: first delivery */
     uint64_t nonce;    /* lease_entry.nonce */
     uint64_t until_ms; /* lease_entry.until_ms */

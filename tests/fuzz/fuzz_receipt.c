@@ -34,7 +34,6 @@ static void check_fields(struct reader r)
                          .topic_hash = reader_be64(&r),
                          .queue_id = (int32_t)reader_be32(&r),
                          .queue_off = reader_be64(&r),
-                         .log_off = reader_be64(&r),
                          .attempt = reader_be32(&r),
                          .nonce = reader_be64(&r),
                          .until_ms = reader_be64(&r)};
@@ -44,8 +43,8 @@ static void check_fields(struct reader r)
     if (receipt_decode(key, span_of(text, sizeof text), &out, &e) < 0)
         abort();
     if (in.group_hash != out.group_hash || in.topic_hash != out.topic_hash ||
-        in.queue_id != out.queue_id || in.queue_off != out.queue_off || in.log_off != out.log_off ||
-        in.attempt != out.attempt || in.nonce != out.nonce || in.until_ms != out.until_ms)
+        in.queue_id != out.queue_id || in.queue_off != out.queue_off || in.attempt != out.attempt ||
+        in.nonce != out.nonce || in.until_ms != out.until_ms)
         abort();
     text[place % RECEIPT_TEXT_BYTES] ^= (char)(1u << bit);
     if (receipt_decode(key, span_of(text, sizeof text), &out, &e) != ERR_INVAL)
