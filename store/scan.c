@@ -125,13 +125,13 @@ static uint64_t next_hit(struct progress *p, const struct queue_view *v, uint64_
 {
     const struct store_match *match = &p->scan->match;
     while (from < to) {
-        uint64_t part = to - from < PART_ENTRIES ? to : from + PART_ENTRIES;
-        if (part > p->n_fetched) {
-            consume_queue_fetch(v, from > p->n_fetched ? from : p->n_fetched, part);
-            p->n_fetched = part;
+        if (from >= p->n_fetched) {
+            p->n_fetched = to - from < PART_ENTRIES ? to : from + PART_ENTRIES;
+            consume_queue_fetch(v, from, p->n_fetched);
         }
         if (!match->tag_codes)
             return from;
+        uint64_t part = p->n_fetched < to ? p->n_fetched : to;
         from = tag_scan_next(v->entries, from, part, match->tag_codes, match->n_tag_codes);
         if (from < part)
             return from;
