@@ -9,6 +9,7 @@
 #include <stdalign.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     SLOTS = 16384, /* what is appended while the dispatcher waits for a processor: 4 ms of 4 M/s */
@@ -34,6 +35,7 @@ int handover_new(struct handover **ret_h, struct err *e)
     atomic_init(&h->n_put, 0);
     atomic_init(&h->n_done, 0);
     h->seen_done = 0;
+    memset(h->slots, 0, sizeof h->slots); /* else puts would meet its page faults, under the lock */
     *ret_h = h;
     return 0;
 }
