@@ -98,6 +98,13 @@ struct mapped_file *allocator_take(struct allocator *a)
     return atomic_exchange_explicit(&a->ready, NULL, memory_order_acquire);
 }
 
+uint64_t allocator_ready_bytes(struct allocator *a)
+{
+    /* pairs with the release in hand_out; nobody takes it and drops its pin meanwhile */
+    const struct mapped_file *f = atomic_load_explicit(&a->ready, memory_order_acquire);
+    return f ? atomic_load_explicit(&f->populated, memory_order_acquire) : 0;
+}
+
 void allocator_nudge(struct allocator *a, uint64_t published)
 {
     if (published >= atomic_load_explicit(&a->nudge_off, memory_order_seq_cst))

@@ -67,6 +67,9 @@ int allocator_start(struct allocator *a, struct err *e) MUST_CHECK; /* stop afte
  */
 struct mapped_file *allocator_take(struct allocator *a);
 
+/* What is populated of the file made ready; 0: there is none. Thread: any, holding LOCK_APPEND. */
+uint64_t allocator_ready_bytes(struct allocator *a);
+
 /* Wakes the window when the writer has come near the end of what is ready. `published` was
  * stored with seq_cst. Thread: any; not under LOCK_APPEND. */
 void allocator_nudge(struct allocator *a, uint64_t published);

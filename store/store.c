@@ -471,7 +471,10 @@ static void log_stats(struct store *s, struct store_stats *ret)
     ret->appended_bytes = s->log.appended_bytes;
     ret->published = commit_log_published(&s->log);
     const struct mapped_file *f = s->log.active;
-    ret->populated = f->start + atomic_load_explicit(&f->populated, memory_order_acquire);
+    uint64_t populated = atomic_load_explicit(&f->populated, memory_order_acquire);
+    ret->populated = f->start + populated;
+    if (populated == f->bytes) /* and on in the file that follows */
+        ret->populated += allocator_ready_bytes(&s->log.allocator);
     lock_drop(&s->log.lock);
     uint64_t rate = allocator_rate(&s->log.allocator);
     ret->lead_bytes = s->log.is_written ? 0 : ret->populated - ret->reserved;

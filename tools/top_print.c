@@ -122,6 +122,15 @@ static void draw_rates(const struct top_view *v)
     end_row();
 }
 
+/* What is populated ahead of the writer, and how long that lasts while it writes. */
+static void draw_lead(const Sluice__V1__GetMemoryResponse *m)
+{
+    char a[CELL_BYTES];
+    printf("%s ready ahead", short_bytes((double)m->lead_bytes, a));
+    if (m->lead_ms > 0)
+        printf(", for %" PRIu64 " ms", m->lead_ms);
+}
+
 static void draw_memory(const struct top_view *v)
 {
     char a[CELL_BYTES], b[CELL_BYTES], c[CELL_BYTES], d[CELL_BYTES], f[CELL_BYTES];
@@ -131,9 +140,9 @@ static void draw_memory(const struct top_view *v)
            short_bytes((double)s->mapped_bytes, a), short_bytes((double)m->rss_bytes, b),
            short_bytes((double)m->rss_anon_bytes, c), short_number(v->major_faults, d));
     end_row();
-    printf("log       %7s unflushed   %s ready ahead   %s of log   %s%" PRIu64 " files%s",
-           short_bytes((double)(s->published - s->flushed), a),
-           short_bytes((double)m->lead_bytes, b),
+    printf("log       %7s unflushed   ", short_bytes((double)(s->published - s->flushed), a));
+    draw_lead(m);
+    printf("   %s of log   %s%" PRIu64 " files%s",
            short_bytes((double)(s->published - s->log_min), c),
            s->failed ? paint_on(stdout, PAINT_BAD) : "", s->files,
            s->failed ? " FAILED: a sync failed" : "");
@@ -276,11 +285,12 @@ static json_t *groups_to_json(const struct top_view *v)
 static json_t *memory_to_json(const struct top_view *v)
 {
     const Sluice__V1__GetMemoryResponse *m = v->now->memory;
-    return json_pack("{s:I, s:I, s:I, s:I, s:o, s:I}", "mappedBytes",
+    return json_pack("{s:I, s:I, s:I, s:I, s:o, s:I, s:I}", "mappedBytes",
                      (json_int_t)v->now->stats->mapped_bytes, "rssBytes", (json_int_t)m->rss_bytes,
                      "rssAnonBytes", (json_int_t)m->rss_anon_bytes, "rssFileBytes",
                      (json_int_t)m->rss_file_bytes, "majorFaultsPerSecond",
-                     rate_to_json(v->major_faults), "leadBytes", (json_int_t)m->lead_bytes);
+                     rate_to_json(v->major_faults), "leadBytes", (json_int_t)m->lead_bytes,
+                     "leadMs", (json_int_t)m->lead_ms);
 }
 
 static json_t *log_to_json(const struct top_view *v)

@@ -67,6 +67,23 @@ START_TEST(records_run_over_many_files)
 }
 END_TEST
 
+START_TEST(the_lead_goes_on_into_the_file_made_ready)
+{
+    struct store_stats st;
+    char body[9000];
+    memset(body, 'x', sizeof body - 1);
+    body[sizeof body - 1] = '\0';
+    for (int i = 0; i < 4; i++) /* half of the file, which is populated to its end */
+        (void)store_fixture_append(&f, "T", 0, body);
+    do {
+        (void)sched_yield(); /* the maker gets there */
+        store_stats(f.store, &st);
+    } while (st.populated == FIXTURE_FILE_BYTES);
+    ck_assert_uint_eq(st.populated, 2 * FIXTURE_FILE_BYTES);
+    ck_assert_uint_eq(st.lead_bytes, 2 * FIXTURE_FILE_BYTES - st.reserved);
+}
+END_TEST
+
 START_TEST(a_new_store_is_told_from_one_closed_well)
 {
     struct store_recovery r;
@@ -397,6 +414,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, what_was_appended_is_read_back);
     tcase_add_test(tc, each_queue_counts_its_own_records);
     tcase_add_test(tc, records_run_over_many_files);
+    tcase_add_test(tc, the_lead_goes_on_into_the_file_made_ready);
     tcase_add_test(tc, a_new_store_is_told_from_one_closed_well);
     tcase_add_test(tc, a_clean_close_keeps_everything);
     tcase_add_test(tc, a_store_in_use_is_refused);
