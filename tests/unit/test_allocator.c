@@ -19,6 +19,13 @@ static struct mapped_files mf;
 static struct reclaimer reclaimer;
 static struct allocator a;
 static _Atomic uint64_t published;
+static uint64_t clock_ns; /* stands but for what a test moves it */
+
+static uint64_t fake_mono_ns(struct io *io)
+{
+    (void)io;
+    return clock_ns;
+}
 
 static void set_up(void)
 {
@@ -27,6 +34,7 @@ static void set_up(void)
     folder = tmpdir_make();
     published = 0;
     fault_init(&fault, io_posix());
+    fault.io.mono_ns = fake_mono_ns;
     reclaimer_init(&reclaimer, &mf, 0, &published);
     ck_assert_int_eq(
         mapped_files_init(&mf, &fault.io, folder, FILE_BYTES, MAPPED_READ, &reclaimer, &e), 0);
@@ -133,6 +141,66 @@ START_TEST(the_window_reaches_into_the_next_file)
     ck_assert_uint_ge(mf.files[1]->populated, WINDOW - 4096);
 }
 END_TEST
+
+/* ---- the rate ---- */
+
+static void append_in(uint64_t bytes, unsigned ms)
+{
+    clock_ns += (uint64_t)ms * 1000000;
+    published += bytes;
+    (void)allocator_window_step(&a);
+}
+
+START_TEST(the_window_is_as_wide_as_what_is_written_in_a_tenth_of_a_second)
+{
+    append_in(160 * 1024, 100);
+    ck_assert_uint_eq(allocator_rate(&a), 1600 * 1024);
+    uint64_t lead = mf.files[0]->populated - published;
+    ck_assert_uint_ge(lead, 159 * 1024);
+    ck_assert_uint_le(lead, 160 * 1024 + MAPPED_PAGE_BYTES);
+}
+END_TEST
+
+START_TEST(a_fast_writer_has_the_whole_window_and_no_more)
+{
+    append_in(100 * 1024, 10);
+    ck_assert_uint_eq(mf.files[0]->populated, 100 * 1024 + WINDOW);
+}
+END_TEST
+
+START_TEST(the_rate_falls_slowly)
+{
+    append_in(160 * 1024, 100);
+    append_in(0, 1000);
+    ck_assert_uint_eq(allocator_rate(&a), 1200 * 1024);
+    append_in(0, 1000);
+    ck_assert_uint_eq(allocator_rate(&a), 900 * 1024);
+}
+END_TEST
+
+START_TEST(the_window_of_an_idle_log_shrinks_after_five_seconds)
+{
+    append_in(100 * 1024, 10);
+    for (int i = 0; i < 5; i++)
+        append_in(0, 1000);
+    ck_assert_uint_eq(mf.files[0]->populated, 100 * 1024 + WINDOW);
+    append_in(0, 1000);
+    ck_assert_uint_eq(mf.files[0]->populated, 100 * 1024 + IDLE_WINDOW);
+}
+END_TEST
+
+START_TEST(the_next_file_is_made_early_when_five_seconds_would_fill_this_one)
+{
+    append_in(10 * 1024, 100); /* half a MiB in five seconds */
+    (void)allocator_maker_step(&a);
+    ck_assert_uint_eq(mf.n, 1);
+    append_in(30 * 1024, 100);
+    (void)allocator_maker_step(&a);
+    ck_assert_uint_eq(mf.n, 2);
+}
+END_TEST
+
+/* ---- files ---- */
 
 START_TEST(a_file_is_made_once_however_often_it_is_due)
 {
@@ -289,6 +357,11 @@ static Suite *make_suite(void)
     tcase_add_test(tc, the_next_file_is_made_when_half_is_full);
     tcase_add_test(tc, the_window_follows_into_the_file_that_was_taken);
     tcase_add_test(tc, the_window_reaches_into_the_next_file);
+    tcase_add_test(tc, the_window_is_as_wide_as_what_is_written_in_a_tenth_of_a_second);
+    tcase_add_test(tc, a_fast_writer_has_the_whole_window_and_no_more);
+    tcase_add_test(tc, the_rate_falls_slowly);
+    tcase_add_test(tc, the_window_of_an_idle_log_shrinks_after_five_seconds);
+    tcase_add_test(tc, the_next_file_is_made_early_when_five_seconds_would_fill_this_one);
     tcase_add_test(tc, a_file_is_made_once_however_often_it_is_due);
     tcase_add_test(tc, a_file_that_takes_long_does_not_hold_up_the_window);
     tcase_add_test(tc, a_file_never_used_is_removed_at_the_stop);
