@@ -2,6 +2,9 @@
  *
  * Window: the pages [published, published + window) are populated before they are reserved (I1), on
  * into the next file where one ends. It is as wide as what is written in WINDOW_MS, within bounds.
+ * What others write-protect of it, by a sync of the disk, or the kernel by its own writeback of a
+ * file that was dirty for half a minute, is made writable again a stretch ahead of the writer, who
+ * calls after each. A window that is used up sooner than these come is left alone.
  * Giving back pages only drops page-table entries, so a writer that raced with it meets a minor
  * fault and nothing worse.
  * Files: the current one is written to; the next is made (allocated, mapped, its first window
@@ -25,9 +28,13 @@ enum {
     FILL_AHEAD_S = 5,
     RATE_MIN_MS = 10, /* shorter than this tells nothing of the rate */
     RATE_STEP_MS = 1000,
-    RATE_DECAY = 4, /* a quarter of the way down at each step */
-    IDLE_MS = 5000, /* without an append, before the window shrinks */
-    WAIT_MS = 1000, /* only against a lost thread: every turn wakes the waiters */
+    RATE_DECAY = 4,      /* a quarter of the way down at each step */
+    RENEWALS_PER_S = 64, /* a stretch is what is written until the next one */
+    RENEW_MIN_BYTES = 32 << 10,
+    RENEW_MAX_BYTES = 256 << 10,
+    RENEW_LEAD_MS = 250, /* a window that lasts no longer is left alone */
+    IDLE_MS = 5000,      /* without an append, before the window shrinks */
+    WAIT_MS = 1000,      /* only against a lost thread: every turn wakes the waiters */
 };
 
 void allocator_init(struct allocator *a, struct mapped_files *log,
@@ -357,6 +364,39 @@ static int populate(struct allocator *a, uint64_t published, uint64_t window, st
     return populate_to(a, a->next, window_end(a->next, 0, window - (f->bytes - in_file)), e);
 }
 
+/* After how much writing pages are renewed; 0: never. */
+static uint64_t renew_bytes(const struct allocator *a, uint64_t window)
+{
+    uint64_t rate = allocator_rate(a), bytes = rate / RENEWALS_PER_S;
+    if (rate > window * 1000 / RENEW_LEAD_MS)
+        return 0;
+    if (bytes < RENEW_MIN_BYTES)
+        return window > 0 ? RENEW_MIN_BYTES : 0;
+    return bytes < RENEW_MAX_BYTES ? bytes : RENEW_MAX_BYTES;
+}
+
+static void renew_in(struct mapped_file *f, uint64_t from, uint64_t to)
+{
+    uint64_t populated = atomic_load_explicit(&f->populated, memory_order_acquire);
+    from -= from % MAPPED_PAGE_BYTES;
+    to = to < populated ? to : populated;
+    if (from < to)
+        (void)f->io->populate(f->io, f->base + from, to - from); /* else its writer meets a fault */
+}
+
+/* Makes what is populated just ahead of the writer writable again, for this stretch and the next.
+ */
+static void renew(struct allocator *a, uint64_t published, uint64_t window)
+{
+    uint64_t bytes = renew_bytes(a, window);
+    uint64_t in_file = published - a->current->start, upto = in_file + 2 * bytes;
+    if (bytes == 0)
+        return;
+    renew_in(a->current, in_file, upto);
+    if (a->next && upto > a->current->bytes)
+        renew_in(a->next, 0, upto - a->current->bytes);
+}
+
 static bool is_file_due(const struct allocator *a, uint64_t published, bool is_wanted)
 {
     uint64_t in_file = published - a->current->start;
@@ -405,8 +445,9 @@ static void shrink(struct allocator *a, struct mapped_file *f, uint64_t keep)
                              IO_DONTNEED); /* only memory */
 }
 
-/* Sets where the writer must call again; whether it is there already. */
-static bool set_nudge(struct allocator *a, uint64_t window)
+/* Sets where the writer must call again: after `published`, seen before, or sooner than the window
+ * ends; whether it is there already. */
+static bool set_nudge(struct allocator *a, uint64_t published, uint64_t window)
 {
     const struct mapped_file *f = a->current;
     uint64_t populated = atomic_load_explicit(&f->populated, memory_order_acquire);
@@ -418,6 +459,9 @@ static bool set_nudge(struct allocator *a, uint64_t window)
     uint64_t file_off = f->start + f->bytes / 2 + 1;
     if (!a->next && file_off < off && !is_asked_for(a))
         off = file_off;
+    uint64_t renewed = renew_bytes(a, window);
+    if (renewed > 0 && published + renewed < off) /* what is idle is surely write-protected */
+        off = published + (is_idle(a) ? 1 : renewed);
     atomic_store_explicit(&a->nudge_off, off, memory_order_seq_cst);
     return atomic_load_explicit(a->published, memory_order_seq_cst) >= off;
 }
@@ -431,7 +475,9 @@ int allocator_window_step(void *arg)
     follow(a, published);
     measure(a, published);
     uint64_t window = choose_window(a, is_wanted);
-    ask_for_file(a, published, is_wanted); /* first: both go on at the same time */
+    ask_for_file(a, published, is_wanted); /* before populating: both go on at the same time */
+    if (!is_wanted && !is_idle(a))         /* an idle log's pages stay clean */
+        renew(a, published, window);
     int rc = populate(a, published, window, &e);
     if (rc < 0)
         tell(a, rc, &e);
@@ -441,7 +487,7 @@ int allocator_window_step(void *arg)
         if (a->next)
             shrink(a, a->next, window_end(a->next, 0, a->idle_window_bytes));
     }
-    if (set_nudge(a, window) && rc == 0)
+    if (set_nudge(a, published, window) && rc == 0)
         return WORKER_AT_ONCE;
     return is_idle(a) && allocator_rate(a) == 0 ? WORKER_WHEN_WOKEN : RATE_STEP_MS;
 }

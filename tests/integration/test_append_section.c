@@ -5,6 +5,7 @@
  * Exits with 77 when all that could be looked at is well, but the kernel does not let us look at
  * everything. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -33,6 +34,9 @@ enum {
     RESTS = 30,
     BURST = 64, /* appends between two rests: some pages */
     TRACED_MAX = 64,
+    SLOW = 3000, /* appends: four rounds of them fit into a file of the log */
+    SLOW_AT_ONCE = 8,
+    SLOW_FAULTS_MAX = SLOW * BODY_BYTES / PAGE / 4, /* without the window's help it is all */
     TRIES = 3,
 };
 
@@ -293,6 +297,49 @@ START_TEST(a_log_that_rests_meets_no_more_faults_than_flushes)
 }
 END_TEST
 
+/* ---- a sync by others ---- */
+
+/* As `sync` does, or the kernel with a file that was dirty for half a minute. */
+static void sync_first_log_file(void)
+{
+    char *path = tmpdir_path(f.root, "commitlog/00000000000000000000");
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(fsync(fd), 0);
+    ck_assert_int_eq(close(fd), 0);
+    free(path);
+}
+
+/* Slowly, so that the window gets ahead: there is nothing to wait for. */
+static void append_slowly(void)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    for (int i = 0; i < SLOW; i++) {
+        append("T", 0);
+        if (i % SLOW_AT_ONCE == 0)
+            (void)nanosleep(&pause, NULL);
+    }
+}
+
+START_TEST(a_sync_by_others_costs_a_slow_writer_few_faults)
+{
+    uint64_t minor = 0;
+    f.opt.populate_window_bytes = 0; /* the default: there is much for the sync to protect */
+    store_fixture_open(&f);
+    append_slowly();
+    for (int i = 0; i < TRIES; i++) {
+        sync_first_log_file();
+        minor = watch_once(append_slowly).tally.minor;
+        printf("%d pages written after a sync: %lu minor faults\n", SLOW * BODY_BYTES / PAGE,
+               (unsigned long)minor);
+        if (minor <= SLOW_FAULTS_MAX)
+            return;
+    }
+    ck_abort_msg("%lu faults, where %d pages were written", (unsigned long)minor,
+                 SLOW * BODY_BYTES / PAGE);
+}
+END_TEST
+
 static bool may_trace(void)
 {
     struct fault_trace trace;
@@ -319,6 +366,7 @@ int main(int argc, char **argv)
     tcase_add_test(tc, statistics_and_a_deleted_topic_keep_to_it);
     tcase_add_test(tc, a_moving_log_meets_no_more_faults_than_flushes);
     tcase_add_test(tc, a_log_that_rests_meets_no_more_faults_than_flushes);
+    tcase_add_test(tc, a_sync_by_others_costs_a_slow_writer_few_faults);
     suite_add_tcase(suite, tc);
     int status = suite_run(suite);
     if (!can_block)

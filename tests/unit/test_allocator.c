@@ -189,6 +189,64 @@ START_TEST(the_window_of_an_idle_log_shrinks_after_five_seconds)
 }
 END_TEST
 
+/* ---- what a sync by others write-protects ---- */
+
+static struct stretch {
+    const uint8_t *base;
+    uint64_t len;
+} first_populated;
+
+static int (*populate_inner)(struct io *io, uint8_t *base, uint64_t len);
+
+static int note_populate(struct io *io, uint8_t *base, uint64_t len)
+{
+    if (!first_populated.base)
+        first_populated = (struct stretch){base, len};
+    return populate_inner(io, base, len);
+}
+
+/* Appends; the stretch that was populated first. */
+static struct stretch populated_after(uint64_t bytes, unsigned ms)
+{
+    first_populated.base = NULL;
+    populate_inner = fault.io.populate;
+    fault.io.populate = note_populate;
+    append_in(bytes, ms);
+    fault.io.populate = populate_inner;
+    return first_populated;
+}
+
+enum { RENEWED = 32 * 1024 };
+
+START_TEST(pages_just_ahead_of_a_slow_writer_are_made_writable_again)
+{
+    append_in(IDLE_WINDOW, 1000);
+    struct stretch s = populated_after(10000, 1000);
+    const uint8_t *page = mf.files[0]->base + IDLE_WINDOW + 2 * MAPPED_PAGE_BYTES;
+    ck_assert_ptr_eq(s.base, page);
+    ck_assert_ptr_eq(s.base + s.len, mf.files[0]->base + 2 * IDLE_WINDOW);
+    ck_assert_uint_eq(a.nudge_off, published + RENEWED); /* where it calls again */
+}
+END_TEST
+
+START_TEST(a_window_that_is_used_up_at_once_is_left_alone)
+{
+    struct stretch s = populated_after(IDLE_WINDOW, 10);
+    ck_assert_ptr_eq(s.base, mf.files[0]->base + IDLE_WINDOW); /* no page for a second time */
+    ck_assert_uint_gt(a.nudge_off, published + RENEWED);
+}
+END_TEST
+
+START_TEST(the_first_append_after_a_rest_calls_the_window)
+{
+    append_in(1, 1000);
+    for (int i = 0; i < 6; i++)
+        append_in(0, 1000);
+    ck_assert_ptr_null(populated_after(0, 1000).base); /* an idle log's pages stay clean */
+    ck_assert_uint_eq(a.nudge_off, published + 1);
+}
+END_TEST
+
 START_TEST(the_next_file_is_made_early_when_five_seconds_would_fill_this_one)
 {
     append_in(10 * 1024, 100); /* half a MiB in five seconds */
@@ -361,6 +419,9 @@ static Suite *make_suite(void)
     tcase_add_test(tc, a_fast_writer_has_the_whole_window_and_no_more);
     tcase_add_test(tc, the_rate_falls_slowly);
     tcase_add_test(tc, the_window_of_an_idle_log_shrinks_after_five_seconds);
+    tcase_add_test(tc, pages_just_ahead_of_a_slow_writer_are_made_writable_again);
+    tcase_add_test(tc, a_window_that_is_used_up_at_once_is_left_alone);
+    tcase_add_test(tc, the_first_append_after_a_rest_calls_the_window);
     tcase_add_test(tc, the_next_file_is_made_early_when_five_seconds_would_fill_this_one);
     tcase_add_test(tc, a_file_is_made_once_however_often_it_is_due);
     tcase_add_test(tc, a_file_that_takes_long_does_not_hold_up_the_window);
