@@ -14,7 +14,8 @@ int checkpoint_read(const char *root, struct io *io, struct store_checkpoint *re
  */
 int checkpoint_open(const char *root, struct io *io, int *ret_fd, struct err *e) MUST_CHECK;
 
-/* Writes and syncs it. The fields lie in one sector: a crash leaves the old or the new ones. */
+/* Writes and syncs it. RocketMQ's fields lie in one sector and ours in another: of each a crash
+ * leaves the old or the new ones. */
 int checkpoint_write(int fd, struct io *io, const struct store_checkpoint *cp,
                      struct err *e) MUST_CHECK;
 

@@ -35,6 +35,7 @@ struct consume_queue {
      * again. A stale value costs a page fault. Bytes below it were written to since. */
     _Atomic uint64_t warm_upto;
     uint64_t flushed_off; /* flusher only: entries below it are on disk */
+    uint64_t counted_off; /* dispatcher only: its end as the table's count has it */
     /* atomic: stored by the dispatcher (release), loaded by any reader (acquire) -- I2 */
     _Atomic uint64_t min_off; /* first entry */
     _Atomic uint64_t end_off; /* one past the last */

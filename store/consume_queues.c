@@ -230,6 +230,38 @@ void consume_queues_totals(struct consume_queues *t, uint64_t *ret_queues, uint6
     lock_drop(&t->lock);
 }
 
+/* Stored by one thread at a time. */
+static void add_to(_Atomic uint64_t *count, uint64_t n)
+{
+    uint64_t before = atomic_load_explicit(count, memory_order_relaxed); /* our own */
+    atomic_store_explicit(count, before + n, memory_order_release);      /* see dispatcher_mark */
+}
+
+static void count_as(struct consume_queues *t, struct consume_queue *q, uint64_t end)
+{
+    add_to(&t->n_entries, end - q->counted_off);
+    if ((end > 0) != (q->counted_off > 0))
+        add_to(&t->n_filled, end > 0 ? 1 : UINT64_MAX); /* or one less */
+    q->counted_off = end;
+}
+
+void consume_queues_count_in(struct consume_queues *t, struct consume_queue *q)
+{
+    count_as(t, q, consume_queue_end(q));
+}
+
+void consume_queues_count_out(struct consume_queues *t, struct consume_queue *q)
+{
+    count_as(t, q, 0);
+}
+
+void consume_queues_counted(const struct consume_queues *t, uint64_t *ret_queues,
+                            uint64_t *ret_entries)
+{
+    *ret_queues = atomic_load_explicit(&t->n_filled, memory_order_acquire); /* pairs with add_to */
+    *ret_entries = atomic_load_explicit(&t->n_entries, memory_order_acquire);
+}
+
 int consume_queues_list(struct consume_queues *t, struct span topic, struct queue_list *ret,
                         struct err *e)
 {

@@ -26,6 +26,9 @@ struct consume_queues {
     size_t n_tails;
     /* atomic: pushed to by the dispatcher (release), taken whole by the flusher (acquire) */
     _Atomic(struct consume_queue *) dirty; /* with entries not flushed; one reference each */
+    /* atomic: stored by the dispatcher (release), loaded by the flusher (acquire) */
+    _Atomic uint64_t n_filled;  /* queues that have entries */
+    _Atomic uint64_t n_entries; /* the sum of their ends */
 };
 
 int consume_queues_init(struct consume_queues *t, struct io *io, const char *root,
@@ -90,7 +93,19 @@ int consume_queues_drop(struct consume_queues *t, struct consume_queue *q,
 
 size_t consume_queues_count(struct consume_queues *t);
 
-/* How many queues have entries, and the sum of their ends: what a lost queue changes. */
+/* How many queues have entries, and the sum of their ends: what a lost queue changes. Looks at each
+ * queue. */
 void consume_queues_totals(struct consume_queues *t, uint64_t *ret_queues, uint64_t *ret_entries);
+
+/* Takes the queue's present end into the running count of the same. Thread: dispatcher or recovery.
+ */
+void consume_queues_count_in(struct consume_queues *t, struct consume_queue *q);
+
+/* Takes the queue out of it; nothing comes into the queue any more. Thread: dispatcher. */
+void consume_queues_count_out(struct consume_queues *t, struct consume_queue *q);
+
+/* The running count; dispatcher_mark tells of what. */
+void consume_queues_counted(const struct consume_queues *t, uint64_t *ret_queues,
+                            uint64_t *ret_entries);
 
 #endif

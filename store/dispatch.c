@@ -14,6 +14,7 @@
 #include "store/dispatch.h"
 
 #include <limits.h>
+#include <sched.h>
 
 #include "store/format.h"
 #include "store/record.h"
@@ -45,8 +46,22 @@ void dispatcher_init(struct dispatcher *d, struct commit_log *log, struct consum
 
 void dispatcher_begin(struct dispatcher *d, uint64_t log_off, uint64_t last_ms)
 {
+    atomic_store_explicit(&d->moving_to, log_off, memory_order_relaxed); /* no other thread yet */
     atomic_store_explicit(&d->dispatched, log_off, memory_order_release);
     atomic_store_explicit(&d->last_ms, last_ms, memory_order_release);
+}
+
+void dispatcher_mark(const struct dispatcher *d, struct dispatcher_mark *ret)
+{
+    for (;;) {
+        ret->log_off = atomic_load_explicit(&d->dispatched, memory_order_acquire);
+        ret->last_ms = atomic_load_explicit(&d->last_ms, memory_order_acquire);
+        consume_queues_counted(d->queues, &ret->n_queues, &ret->n_entries);
+        /* relaxed: a count stored behind it was read with acquire, which brings it along */
+        if (atomic_load_explicit(&d->moving_to, memory_order_relaxed) == ret->log_off)
+            return;
+        (void)sched_yield(); /* it is about to store `dispatched`, if it is let run */
+    }
 }
 
 /* ---- one record ---- */
@@ -124,8 +139,12 @@ static void tell_arrivals(const struct dispatcher *d, const struct handed *items
     }
 }
 
-static void move_to(struct dispatcher *d, uint64_t log_off)
+/* Moves over records with entries in `q`, or over what has none (NULL). */
+static void move_to(struct dispatcher *d, uint64_t log_off, struct consume_queue *q)
 {
+    atomic_store_explicit(&d->moving_to, log_off, memory_order_relaxed); /* see dispatcher_mark */
+    if (q)
+        consume_queues_count_in(d->queues, q);
     /* pairs with the acquire in dispatcher_wait and the flusher */
     atomic_store_explicit(&d->dispatched, log_off, memory_order_release);
 }
@@ -166,7 +185,7 @@ static int dispatch(struct dispatcher *d, const struct store_record *rec, enum e
     }
     if (rc < 0)
         return rc;
-    move_to(d, rec->log_off + rec->size);
+    move_to(d, rec->log_off + rec->size, done == DISPATCH_NEW ? d->last : NULL);
     if (done == DISPATCH_NEW)
         tell_arrival(d, rec);
     return 0;
@@ -207,7 +226,7 @@ static size_t dispatch_handed(struct dispatcher *d, uint64_t log_off, uint64_t e
     consume_queues_note_dirty(d->queues, items[0].queue);
     consume_queues_note_tail(d->queues, items[0].queue);
     atomic_store_explicit(&d->last_ms, items[i - 1].store_ms, memory_order_release);
-    move_to(d, log_off);
+    move_to(d, log_off, items[0].queue);
     tell_arrivals(d, items, i);
     handover_done(d->log->handover, i);
     return i;
@@ -243,7 +262,7 @@ static int dispatch_next(struct dispatcher *d, uint64_t log_off, uint64_t end, e
     case RECORD_OK:
         return dispatch(d, &rec, effort, e);
     case RECORD_BLANK:
-        move_to(d, file_end);
+        move_to(d, file_end, /* q = */ NULL);
         return 0;
     case RECORD_ZERO:
     case RECORD_SHORT:
@@ -256,7 +275,7 @@ static int dispatch_next(struct dispatcher *d, uint64_t log_off, uint64_t end, e
     uint64_t found;
     bool has_more = recovery_find_record(rest, log_off, &found);
     atomic_fetch_add_explicit(&d->n_damaged, 1, memory_order_relaxed); /* a count */
-    move_to(d, has_more ? log_off + found : upto);
+    move_to(d, has_more ? log_off + found : upto, /* q = */ NULL);
     return 0;
 }
 
@@ -358,6 +377,16 @@ void dispatcher_try(struct dispatcher *d)
             return;
         }
     } while (has_more(d));
+}
+
+void dispatcher_count_out(struct dispatcher *d, const struct queue_list *l)
+{
+    lock_take(&d->role);
+    for (size_t i = 0; i < l->n; i++)
+        consume_queues_count_out(d->queues, l->queues[i]);
+    lock_drop(&d->role);
+    if (has_more(d)) /* who found the role taken went away */
+        worker_wake(&d->worker);
 }
 
 /* An error when waiting for `log_off` is no use. */

@@ -34,7 +34,10 @@ struct dispatcher {
     /* atomic: stored by the dispatcher (release), loaded by any thread (acquire) */
     _Atomic uint64_t dispatched; /* the queues hold every record below it */
     _Atomic uint64_t last_ms;    /* store time of the last record dispatched */
-    _Atomic uint64_t n_damaged;  /* relaxed: a count */
+    /* atomic: stored by the dispatcher (relaxed) before the count changes, loaded by the flusher
+     * (relaxed) after it read that -- see dispatcher_mark */
+    _Atomic uint64_t moving_to; /* what `dispatched` is or will be next */
+    _Atomic uint64_t n_damaged; /* relaxed: a count */
 };
 
 void dispatcher_init(struct dispatcher *d, struct commit_log *log, struct consume_queues *queues,
@@ -54,6 +57,19 @@ void dispatcher_try(struct dispatcher *d);
 /* Waits until everything below `log_off` is dispatched. An error: the queues cannot be written, or
  * the log has failed before it came to `log_off`. */
 int dispatcher_wait(struct dispatcher *d, uint64_t log_off, struct err *e) MUST_CHECK;
+
+/* What is dispatched at one moment. */
+struct dispatcher_mark {
+    uint64_t log_off, last_ms;
+    uint64_t n_queues, n_entries; /* with entries below log_off, and the sum of their ends */
+};
+
+/* Thread: any. Waits for nobody who waits. */
+void dispatcher_mark(const struct dispatcher *d, struct dispatcher_mark *ret);
+
+/* Takes queues whose topic goes out of the count, once all their records are dispatched. Locks:
+ * takes LOCK_ROLE. */
+void dispatcher_count_out(struct dispatcher *d, const struct queue_list *l);
 
 /* Ends the thread; what is left is dispatched on the next open. */
 void dispatcher_stop(struct dispatcher *d);

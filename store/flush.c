@@ -9,6 +9,9 @@
  * Only queues that got entries since the last step are looked at; the dispatcher lists them.
  * When much is unflushed before the interval is over the log alone is flushed, in pieces: queues
  * are small and many. When the disk cannot follow appenders wait, at BEHIND_MAX times the limit.
+ * The checkpoint also counts queues and entries, so that a start after a crash sees when some were
+ * lost. Counted is no more than what is below its position on disk: else a start would walk the
+ * whole log for nothing.
  * After one failed sync nobody knows what the disk has: the log refuses appends until it is
  * reopened (I5). */
 /* SPDX-License-Identifier: Apache-2.0 */
@@ -103,16 +106,34 @@ int flusher_wait(struct flusher *fl, struct err *e)
                : 0;
 }
 
+void flusher_forget_count(struct flusher *fl)
+{
+    lock_take(&fl->lock);
+    uint64_t asked = ++fl->n_asked;
+    lock_drop(&fl->lock);
+    worker_wake(&fl->worker);
+    lock_take(&fl->lock);
+    fl->n_waiting++;
+    while (fl->n_forgotten < asked && !commit_log_has_failed(fl->log))
+        lock_wait(&fl->lock, &fl->moved, WAIT_MS);
+    fl->n_waiting--;
+    lock_drop(&fl->lock);
+}
+
 /* ---- begin and end ---- */
 
 void flusher_begin(struct flusher *fl, uint64_t log_off, const struct store_checkpoint *cp)
 {
     fl->cp = *cp;
-    fl->queues_ms = cp->queue_ms;
     uint64_t checkpoint = cp->queue_off > 0 ? (uint64_t)cp->queue_off : 0;
-    fl->queues_off = checkpoint < log_off ? checkpoint : log_off;
+    checkpoint = checkpoint < log_off ? checkpoint : log_off;
+    fl->queued = (struct dispatcher_mark){.log_off = checkpoint, .last_ms = cp->queue_ms};
+    if (cp->count_off == checkpoint) {
+        fl->queued.n_queues = cp->n_queues;
+        fl->queued.n_entries = cp->n_entries;
+    }
     atomic_store_explicit(&fl->flushed, log_off, memory_order_release);
-    atomic_store_explicit(&fl->checkpoint, fl->queues_off, memory_order_release);
+    atomic_store_explicit(&fl->checkpoint, checkpoint, memory_order_release);
     (void)set_marks(fl); /* the first step comes at once */
 }
 
@@ -157,20 +178,22 @@ static int flush_log(struct flusher *fl, uint64_t upto, struct err *e)
     return 0;
 }
 
+static bool is_same_mark(const struct dispatcher_mark *a, const struct dispatcher_mark *b)
+{
+    return a->log_off == b->log_off && a->n_queues == b->n_queues && a->n_entries == b->n_entries;
+}
+
 static int flush_queues(struct flusher *fl, struct err *e)
 {
-    /* before the entries: what is dispatched now is in them */
-    uint64_t dispatched = atomic_load_explicit(&fl->dispatcher->dispatched, memory_order_acquire);
-    uint64_t last_ms = atomic_load_explicit(&fl->dispatcher->last_ms, memory_order_acquire);
-    if (dispatched == fl->queues_off)
+    struct dispatcher_mark mark;
+    dispatcher_mark(fl->dispatcher, &mark); /* before the entries: what it says is in them */
+    if (is_same_mark(&mark, &fl->queued))
         return 0;
     uint64_t bytes = 0;
     int rc = consume_queues_flush(fl->queues, &bytes, e);
     atomic_fetch_add_explicit(&fl->flushed_bytes, bytes, memory_order_relaxed); /* a count */
-    if (rc == 0) {
-        fl->queues_off = dispatched;
-        fl->queues_ms = last_ms;
-    }
+    if (rc == 0)
+        fl->queued = mark;
     return rc;
 }
 
@@ -187,24 +210,59 @@ static void take_index_mark(struct flusher *fl, struct store_checkpoint *cp)
         cp->index_ms = mark.end_ms;
 }
 
-/* Writes what is known now; queues_off is a record's start, which `flushed` need not be. */
+/* Writes what is known now; the queues' position is a record's start, which `flushed` need not be.
+ */
 static int write_checkpoint(struct flusher *fl, struct err *e)
 {
     uint64_t flushed = atomic_load_explicit(&fl->flushed, memory_order_acquire);
     struct store_checkpoint cp = fl->cp;
     take_index_mark(fl, &cp);
-    bool is_same = (uint64_t)cp.queue_off == fl->queues_off && cp.index_off == fl->cp.index_off;
-    if (fl->queues_off > flushed || is_same)
+    const struct dispatcher_mark *queued = &fl->queued;
+    bool is_same = (uint64_t)cp.queue_off == queued->log_off && cp.index_off == fl->cp.index_off &&
+                   cp.n_queues == queued->n_queues && cp.n_entries == queued->n_entries;
+    if (queued->log_off > flushed || is_same)
         return 0;
-    cp.n_queues = cp.n_entries = 0; /* known at the end only */
-    cp.log_ms = cp.queue_ms = fl->queues_ms;
-    cp.queue_off = (int64_t)fl->queues_off;
+    cp.n_queues = queued->n_queues;
+    cp.n_entries = queued->n_entries;
+    cp.count_off = queued->log_off;
+    cp.log_ms = cp.queue_ms = queued->last_ms;
+    cp.queue_off = (int64_t)queued->log_off;
     cp.confirm_off = cp.queue_off;
     int rc = checkpoint_write(fl->checkpoint_fd, fl->io, &cp, e);
     if (rc < 0)
         return rc;
     fl->cp = cp;
-    atomic_store_explicit(&fl->checkpoint, fl->queues_off, memory_order_release);
+    atomic_store_explicit(&fl->checkpoint, queued->log_off, memory_order_release);
+    return 0;
+}
+
+/* What was counted holds queues that are about to go. */
+static int forget_count(struct flusher *fl, struct err *e)
+{
+    struct store_checkpoint cp = fl->cp;
+    fl->queued.n_queues = fl->queued.n_entries = 0;
+    if (cp.n_queues == 0)
+        return 0;
+    cp.n_queues = cp.n_entries = 0;
+    int rc = checkpoint_write(fl->checkpoint_fd, fl->io, &cp, e);
+    if (rc == 0)
+        fl->cp = cp;
+    return rc;
+}
+
+static int forget_when_asked(struct flusher *fl, struct err *e)
+{
+    lock_take(&fl->lock);
+    uint64_t asked = fl->n_asked;
+    bool is_asked = asked > fl->n_forgotten;
+    lock_drop(&fl->lock);
+    int rc = is_asked ? forget_count(fl, e) : 0;
+    if (!is_asked || rc < 0)
+        return rc;
+    lock_take(&fl->lock);
+    fl->n_forgotten = asked;
+    (void)pthread_cond_broadcast(&fl->moved);
+    lock_drop(&fl->lock);
     return 0;
 }
 
@@ -216,6 +274,12 @@ static int flush_queues_too(struct flusher *fl, struct err *e)
     return rc == 0 ? write_checkpoint(fl, e) : rc;
 }
 
+static void fail(struct flusher *fl)
+{
+    commit_log_fail(fl->log);
+    tell_waiters(fl);
+}
+
 static int flush_upto(struct flusher *fl, uint64_t upto, bool is_due, struct err *e)
 {
     int rc = fl->log->is_written ? 0 : flush_log(fl, upto, e); /* else the committer's */
@@ -224,8 +288,7 @@ static int flush_upto(struct flusher *fl, uint64_t upto, bool is_due, struct err
     if (rc == 0) {
         worker_wake(&fl->log->files.reclaimer->worker);
     } else {
-        commit_log_fail(fl->log);
-        tell_waiters(fl);
+        fail(fl);
     }
     return rc;
 }
@@ -257,6 +320,10 @@ int flusher_step(void *arg)
     struct err e;
     if (commit_log_has_failed(fl->log))
         return WORKER_WHEN_WOKEN;
+    if (forget_when_asked(fl, &e) < 0) {
+        fail(fl);
+        return WORKER_WHEN_WOKEN;
+    }
     bool is_due = until_due_ms(fl) == 0;
     uint64_t flushed = atomic_load_explicit(&fl->flushed, memory_order_acquire);
     uint64_t published = commit_log_published(fl->log); /* no less: it was loaded later */
@@ -269,13 +336,14 @@ int flusher_step(void *arg)
     return set_marks(fl) ? WORKER_AT_ONCE : until_due_ms(fl);
 }
 
-/* So that the next open sees when a queue is lost that the end of the log does not name. */
+/* The running count leaves out what a failed drop has left, and the next open wants it exact. */
 static int write_totals(struct flusher *fl, struct err *e)
 {
     struct store_checkpoint cp = fl->cp;
     consume_queues_totals(fl->queues, &cp.n_queues, &cp.n_entries);
     if (cp.n_queues == fl->cp.n_queues && cp.n_entries == fl->cp.n_entries)
         return 0;
+    cp.count_off = (uint64_t)cp.queue_off;
     int rc = checkpoint_write(fl->checkpoint_fd, fl->io, &cp, e);
     if (rc == 0)
         fl->cp = cp;

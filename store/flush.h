@@ -21,16 +21,16 @@ struct flusher {
     uint64_t interval_ns;
     uint64_t limit_bytes; /* unflushed: from here on it is flushed before its time */
     /* flusher only (the opener and closer when it does not run) */
-    int checkpoint_fd;          /* owned; -1: none */
-    struct store_checkpoint cp; /* as last written */
-    uint64_t queues_off;        /* the queues are on disk for every record below it */
-    uint64_t queues_ms;         /* store time of the last record below it */
-    uint64_t due_ns;            /* when queues and checkpoint come again, on the monotonic clock */
-    unsigned n_resting;         /* due steps since one found a whole unit, or took the tail */
-    struct lock lock;           /* LOCK_LEAF */
-    pthread_cond_t moved;       /* `stop_off` did, or the log failed */
+    int checkpoint_fd;             /* owned; -1: none */
+    struct store_checkpoint cp;    /* as last written */
+    struct dispatcher_mark queued; /* the queues are on disk so far; n_queues 0: not counted */
+    uint64_t due_ns;      /* when queues and checkpoint come again, on the monotonic clock */
+    unsigned n_resting;   /* due steps since one found a whole unit, or took the tail */
+    struct lock lock;     /* LOCK_LEAF */
+    pthread_cond_t moved; /* `stop_off` or `n_forgotten` did, or the log failed */
     /* guarded by lock */
-    unsigned n_waiting; /* appenders */
+    unsigned n_waiting;            /* appenders, and who has the count forgotten */
+    uint64_t n_asked, n_forgotten; /* requests to forget the count, and those done */
     /* atomic, seq_cst on both sides: an appender stores `published` and then loads `wake_off`, the
      * flusher stores `wake_off` and then loads `published`; with less, both could miss the other */
     _Atomic uint64_t wake_off;
@@ -65,6 +65,11 @@ void flusher_nudge(struct flusher *fl, uint64_t published);
  * the time of a stop grows without bound. ERR_FAILED: a sync failed. Thread: any; not under
  * LOCK_APPEND. */
 int flusher_wait(struct flusher *fl, struct err *e) MUST_CHECK;
+
+/* Before files of queues are removed that consume_queues_count_out was called for: returns when the
+ * checkpoint says nothing of how many there are, or the log has failed. The next one says it again.
+ * Thread: any that may wait for the disk; the worker runs. */
+void flusher_forget_count(struct flusher *fl);
 
 /* Flushes all that is published and dispatched, and writes the checkpoint with the totals of the
  * queues. The worker is stopped. */

@@ -150,6 +150,7 @@ enum {
     FORMAT_CHECKPOINT_AT_QUEUE_OFF = 40, /* log_off below which the consume queues are on disk */
     FORMAT_CHECKPOINT_FIELDS_BYTES = 48,
     /* ours, at the end of the page, where RocketMQ neither reads nor writes */
+    FORMAT_CHECKPOINT_AT_COUNT_OFF = 4048,
     FORMAT_CHECKPOINT_AT_INDEX_OFF = 4056,
     FORMAT_CHECKPOINT_AT_INDEX_NAME = 4064,
     FORMAT_CHECKPOINT_AT_N_INDEX_NEXT = 4072, /* 8 bytes */

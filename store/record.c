@@ -484,6 +484,7 @@ void record_checkpoint_encode(uint8_t dst[STORE_CHECKPOINT_BYTES],
     be64_put(dst + FORMAT_CHECKPOINT_AT_MASTER_FLUSHED_OFF, (uint64_t)cp->master_flushed_off);
     be64_put(dst + FORMAT_CHECKPOINT_AT_CONFIRM_OFF, (uint64_t)cp->confirm_off);
     be64_put(dst + FORMAT_CHECKPOINT_AT_QUEUE_OFF, (uint64_t)cp->queue_off);
+    be64_put(dst + FORMAT_CHECKPOINT_AT_COUNT_OFF, cp->count_off);
     be64_put(dst + FORMAT_CHECKPOINT_AT_INDEX_OFF, cp->index_off);
     be64_put(dst + FORMAT_CHECKPOINT_AT_INDEX_NAME, cp->index_name);
     be64_put(dst + FORMAT_CHECKPOINT_AT_N_INDEX_NEXT, cp->n_index_next);
@@ -505,6 +506,7 @@ int store_checkpoint_decode(struct span file, struct store_checkpoint *ret, stru
         .queue_off = (int64_t)be64_get(file.ptr + FORMAT_CHECKPOINT_AT_QUEUE_OFF),
     };
     if (file.len >= STORE_CHECKPOINT_BYTES) {
+        ret->count_off = be64_get(file.ptr + FORMAT_CHECKPOINT_AT_COUNT_OFF);
         ret->index_off = be64_get(file.ptr + FORMAT_CHECKPOINT_AT_INDEX_OFF);
         ret->index_name = be64_get(file.ptr + FORMAT_CHECKPOINT_AT_INDEX_NAME);
         ret->n_index_next = be64_get(file.ptr + FORMAT_CHECKPOINT_AT_N_INDEX_NEXT);

@@ -3,13 +3,14 @@
  * Where the walk begins: after a clean stop at the last queued record, since everything was synced,
  * or at the start of its file when it is damaged or the checkpoint counted no queues, or at the
  * first record when it counted others; after a crash at the checkpoint, below which log and queues
- * are on disk (I1). When the queues turn out to lack entries, it begins again at the first record:
- * queues are derived (I6). Records of a topic that was deleted since go into no queue. A place
- * where no whole record is: everything behind it in the file is searched for the next one (a record
- * names its own position, so stale or random bytes do not pass), then the next file is looked at.
- * Found: the bytes between are damaged and passed over. Not found: the log ends there, and what is
- * behind is zeroed, so that it can never be met again. Nothing is changed in the log before the
- * walk is done; a crash in the middle only repeats it. */
+ * are on disk (I1). When the queues turn out to lack entries, a record's before it or some of those
+ * that the checkpoint counted, it begins again at the first record: queues are derived (I6).
+ * Records of a topic that was deleted since go into no queue. A place where no whole record is:
+ * everything behind it in the file is searched for the next one (a record names its own position,
+ * so stale or random bytes do not pass), then the next file is looked at. Found: the bytes between
+ * are damaged and passed over. Not found: the log ends there, and what is behind is zeroed, so that
+ * it can never be met again. Nothing is changed in the log before the walk is done; a crash in the
+ * middle only repeats it. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/recovery.h"
 
@@ -46,6 +47,8 @@ struct walk {
     uint64_t at;
     uint64_t tail; /* behind the last whole record or its filler */
     uint64_t last_ms;
+    bool is_counted; /* what the checkpoint counted was looked at, or nobody knows it */
+    bool has_all;    /* it is there */
     bool is_lacking; /* entries are missing that a walk from the first record will bring */
 };
 
@@ -126,6 +129,8 @@ static uint64_t find_used_end(const struct mapped_file *f, uint64_t in_file)
 static bool lacks_entries(struct walk *w, const struct store_record *rec)
 {
     if (w->begin == w->first || !record_is_queued(rec))
+        return false;
+    if (w->has_all && w->report->n_damaged > 0) /* what was passed over had those numbers */
         return false;
     struct consume_queue *q = consume_queues_get(w->queues, rec->topic, rec->queue_id);
     uint64_t end = q ? atomic_load_explicit(&q->end_off, memory_order_acquire) : 0;
@@ -232,6 +237,19 @@ static int walk_one(struct walk *w, const struct mapped_file *f, bool *ret_more,
     return 0;
 }
 
+/* Where the checkpoint is: whether the queues have what they had below it. */
+static void check_count(struct walk *w)
+{
+    const struct store_checkpoint *cp = w->start->cp;
+    uint64_t n_queues, n_entries;
+    if (w->is_counted || w->at < cp->count_off)
+        return;
+    w->is_counted = true;
+    consume_queues_totals(w->queues, &n_queues, &n_entries);
+    w->has_all = n_queues >= cp->n_queues && n_entries >= cp->n_entries;
+    w->is_lacking = w->is_lacking || !w->has_all;
+}
+
 static void tell_progress(struct walk *w)
 {
     struct io *io = w->log->io;
@@ -284,6 +302,7 @@ static int walk_file(struct walk *w, bool *ret_more, struct err *e)
     fetch(f, w->at - f->start + PIECE_BYTES);
     while (rc == 0 && *ret_more && !w->is_lacking && w->at < f->start + f->bytes) {
         rc = walk_one(w, f, ret_more, e);
+        check_count(w);
         if (w->at - w->piece >= PIECE_BYTES)
             end_piece(w, f);
     }
@@ -301,6 +320,7 @@ static int walk_from(struct walk *w, uint64_t begin, struct err *e)
     w->is_lacking = false;
     bool more = true;
     int rc = 0;
+    check_count(w);
     while (rc == 0 && more && !w->is_lacking && w->at < w->end)
         rc = walk_file(w, &more, e);
     w->report->scanned_bytes += w->at - begin;
@@ -412,12 +432,20 @@ static uint64_t begin_after_stop(const struct walk *w, const struct store_checkp
     return file_start(w, w->trusted_end - 1);
 }
 
+/* Whether a walk that begins there need not look at what the checkpoint counted: everything is
+ * walked, or nothing was counted where the checkpoint is now. */
+static bool is_uncounted(const struct walk *w, const struct store_checkpoint *cp, uint64_t begin)
+{
+    return begin == w->first || cp->n_queues == 0 || cp->count_off != (uint64_t)cp->queue_off;
+}
+
 static int load_queues(struct walk *w, const struct store_checkpoint *cp, uint64_t *ret_begin,
                        struct err *e)
 {
     int rc = consume_queues_find_batches(w->queues, e);
     if (rc == 0 && !w->report->was_clean) {
         *ret_begin = begin_after_crash(w, cp);
+        w->is_counted = is_uncounted(w, cp, *ret_begin);
         w->trusted_end = UINT64_MAX;
         rc = queue_roll_remove(w->queues, e);
         return rc < 0 ? rc : consume_queues_load(w->queues, *ret_begin, e);
@@ -432,6 +460,7 @@ static int load_queues(struct walk *w, const struct store_checkpoint *cp, uint64
         rc = find_last_queued(w->queues, &last, e);
     if (rc < 0)
         return rc;
+    w->is_counted = true; /* begin_after_stop looks at it */
     w->trusted_end = last.log_off + last.size;
     *ret_begin = begin_after_stop(w, cp, &last);
     return 0;
@@ -448,6 +477,7 @@ static int settle_queues(struct consume_queues *queues, uint64_t tail, struct er
         /* nobody appends yet, so LOCK_APPEND is not needed */
         l.queues[i]->seq.next_off =
             atomic_load_explicit(&l.queues[i]->end_off, memory_order_acquire);
+        consume_queues_count_in(queues, l.queues[i]);
     }
     queue_list_fini(&l);
     return rc;

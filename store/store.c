@@ -424,6 +424,10 @@ int store_drop_topic(struct store *s, struct span topic, uint64_t *ret_below_log
     /* what was appended before must not come to a queue made anew */
     uint64_t below = refuse_appends(s, &l);
     rc = dispatcher_wait(&s->dispatcher, below, e);
+    if (rc == 0 && l.n > 0) {
+        dispatcher_count_out(&s->dispatcher, &l);
+        flusher_forget_count(&s->flusher);
+    }
     for (size_t i = 0; rc == 0 && i < l.n; i++)
         rc = consume_queues_drop(&s->queues, l.queues[i], e);
     queue_list_fini(&l);

@@ -626,9 +626,10 @@ static inline uint64_t store_index_item_at(uint32_t n_slots, uint32_t n)
 struct store_checkpoint {
     uint64_t log_ms, queue_ms, index_ms;
     int64_t master_flushed_off, confirm_off, queue_off;
-    /* Sluice's own, of a clean stop: consume queues that had entries, and the sum of their ends;
-     * both 0: nothing is known of them */
+    /* Sluice's own: consume queues that have entries below `count_off`, and the sum of their ends;
+     * of a clean stop all there are, else no more than that. Both 0: nothing is known of them */
     uint64_t n_queues, n_entries;
+    uint64_t count_off; /* another than queue_off: RocketMQ has been there, they tell nothing */
     /* ours: the key index is on disk for the log below index_off, when its last file was
      * index_name and n_index_next the number of its next item; index_off 0: nothing is known */
     uint64_t index_off, index_name, n_index_next;

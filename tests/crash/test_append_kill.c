@@ -107,7 +107,7 @@ static void check_left(struct store_fixture *f)
     f->io = io_posix();
     f->opt.deleted = &deleted;
     f->opt.n_deleted = atomic_load(&progress->was_dropped);
-    store_fixture_open(f);
+    store_fixture_open_after_crash(f);
     for (int i = 0; i < n_acked; i++)
         store_fixture_expect(f, "T", 0, (uint64_t)i, body_of(i));
     check_dropped(f);

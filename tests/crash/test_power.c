@@ -1,8 +1,10 @@
 /* Cuts the power at the n-th change to the disk, and opens what the disk may hold then. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/lib/crash_io.h"
 #include "tests/lib/store_fixture.h"
@@ -22,6 +24,7 @@ struct outcome {
     struct store_appended at[N_RECORDS];
     int n;            /* acknowledged */
     uint64_t flushed; /* the disk was told to have everything below */
+    bool has_lost;    /* a queue went after the cut */
 };
 
 /* Appends until done or until the power is off. */
@@ -52,7 +55,10 @@ static void check_image(const char *image, const struct store_options *opt, cons
     struct store_fixture f = {.opt = at_image, .io = io_posix()};
     char buf[BODY_BYTES];
     f.opt.root = image;
-    store_fixture_open(&f);
+    if (o->has_lost)
+        store_fixture_open(&f);
+    else
+        store_fixture_open_after_crash(&f);
     for (int i = 0; i < o->n; i++) {
         struct store_slice slice;
         struct err e = {0};
@@ -75,6 +81,28 @@ static void check_image(const char *image, const struct store_options *opt, cons
     store_fixture_close(&f);
 }
 
+/* Every other time one of the queues goes, or the end of one: it comes again from the log. */
+static bool lose_a_queue(const char *image, uint64_t *seed)
+{
+    static const uint8_t zeros[20 * N_RECORDS];
+    char name[64];
+    uint64_t dice = crash_io_random(seed), kept = dice / 8 % (N_RECORDS / N_QUEUES);
+    (void)snprintf(name, sizeof name, "consumequeue/T/%d", (int)(dice / 2 % N_QUEUES));
+    char *folder = tmpdir_path(image, name), *file = tmpdir_path(folder, "00000000000000000000");
+    bool has_lost = dice % 2 && access(file, F_OK) == 0;
+    int fd = has_lost && kept > 0 ? open(file, O_WRONLY | O_CLOEXEC) : -1;
+    if (fd >= 0) {
+        ck_assert_int_gt(pwrite(fd, zeros, sizeof zeros, (off_t)(20 * kept)), 0);
+        (void)close(fd);
+    }
+    if (has_lost && kept == 0)
+        tmpdir_remove(folder);
+    else
+        free(folder);
+    free(file);
+    return has_lost;
+}
+
 static void cut_once(uint64_t *seed)
 {
     struct store_fixture f;
@@ -89,6 +117,7 @@ static void cut_once(uint64_t *seed)
     append_all(&f, &o);
     if (!crash_io_is_off(c))
         crash_io_cut(c, crash_io_random(seed), image);
+    o.has_lost = lose_a_queue(image, seed);
     check_image(image, &f.opt, &o);
     crash_io_free(c);
     tmpdir_remove(image);

@@ -150,7 +150,7 @@ static void check_image(int i)
     name_image(i, path);
     image.opt.root = path;
     image.opt.flush = i % 2 ? STORE_FLUSH_SYNC : STORE_FLUSH_ASYNC;
-    store_fixture_open(&image);
+    store_fixture_open_after_crash(&image);
     for (int k = 0; k < f.n_acked_at[i]; k++)
         check_record(image.store, i, &f.acked[k]);
     (void)store_fixture_append(&image, "T", 0, "after");

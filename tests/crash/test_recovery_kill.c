@@ -58,15 +58,6 @@ static void make_damaged(struct store_fixture *f)
     store_fixture_poke(f, name, st.published % FIXTURE_FILE_BYTES, rubbish, sizeof rubbish);
 }
 
-static char *copy_of(const char *root)
-{
-    char *command = NULL, *copy = tmpdir_make();
-    ck_assert_int_gt(asprintf(&command, "cp -a '%s/.' '%s'", root, copy), 0);
-    ck_assert_int_eq(system(command), 0);
-    free(command);
-    return copy;
-}
-
 /* ---- the kill ---- */
 
 /* Opens and closes the store in a child that is killed at the n-th call; whether it came to that.
@@ -140,7 +131,7 @@ static void sweep(uint64_t second)
     for (; was_killed; n++) {
         ck_assert_uint_lt(n, CALLS_MAX);
         f = damaged;
-        f.opt.root = f.root = copy_of(damaged.root);
+        f.opt.root = f.root = tmpdir_copy(damaged.root);
         was_killed = kill_at(&f, n);
         if (second > 0)
             (void)kill_at(&f, 1 + n * second % 97); /* anywhere */

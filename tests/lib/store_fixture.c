@@ -4,11 +4,14 @@
 
 #include <check.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "store/checkpoint.h"
 #include "tests/lib/tmpdir.h"
 
 void store_fixture_init(struct store_fixture *f)
@@ -27,6 +30,38 @@ void store_fixture_open(struct store_fixture *f)
     struct err e = {0};
     int rc = store_open(&f->store, &f->opt, f->io, &e);
     ck_assert_msg(rc == 0, "open: %s", e.msg);
+}
+
+/* Of the last file of the log. */
+static uint64_t log_end_on_disk(const struct store_fixture *f)
+{
+    uint64_t end = 0;
+    for (bool is_there = true; is_there;) {
+        char name[64];
+        (void)snprintf(name, sizeof name, "commitlog/%020" PRIu64, end);
+        char *path = tmpdir_path(f->opt.root, name);
+        is_there = access(path, F_OK) == 0;
+        end += is_there ? f->opt.file_bytes : 0;
+        free(path);
+    }
+    return end;
+}
+
+void store_fixture_open_after_crash(struct store_fixture *f)
+{
+    struct store_checkpoint cp;
+    struct store_recovery r;
+    struct err e;
+    ck_assert_int_eq(checkpoint_read(f->opt.root, io_posix(), &cp, &e), 0);
+    uint64_t end = log_end_on_disk(f), begin = (uint64_t)cp.queue_off;
+    if (end > 0 && begin >= end)
+        begin = end - 1;
+    begin -= begin % f->opt.file_bytes;
+    store_fixture_open(f);
+    store_recovery_report(f->store, &r);
+    ck_assert_msg(r.scanned_bytes <= end - begin,
+                  "%" PRIu64 " bytes were walked from %" PRIu64 " on, of %" PRIu64, r.scanned_bytes,
+                  begin, end);
 }
 
 void store_fixture_close(struct store_fixture *f)

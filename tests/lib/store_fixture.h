@@ -16,7 +16,13 @@ struct store_fixture {
 
 /* Small files, the real io, nothing opened yet. */
 void store_fixture_init(struct store_fixture *f);
-void store_fixture_open(struct store_fixture *f);  /* fails the test on error */
+void store_fixture_open(struct store_fixture *f); /* fails the test on error */
+
+/* Opens what a crash has left. Fails the test when that walked more of the log than from the start
+ * of the file on in which the checkpoint is: what a crash costs, as long as nothing is lost that
+ * was on disk. Files begin at 0. */
+void store_fixture_open_after_crash(struct store_fixture *f);
+
 void store_fixture_close(struct store_fixture *f); /* cleanly; fails the test on error */
 void store_fixture_fini(struct store_fixture *f);  /* closes and removes everything */
 

@@ -22,6 +22,15 @@ char *tmpdir_make(void)
     return path;
 }
 
+char *tmpdir_copy(const char *path)
+{
+    char *command = NULL, *copy = tmpdir_make();
+    ck_assert_int_gt(asprintf(&command, "cp -a '%s/.' '%s'", path, copy), 0);
+    ck_assert_int_eq(system(command), 0);
+    free(command);
+    return copy;
+}
+
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
     (void)st;

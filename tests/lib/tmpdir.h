@@ -7,6 +7,9 @@
  * error. */
 char *tmpdir_make(void);
 
+/* Makes another with the same in it. */
+char *tmpdir_copy(const char *path);
+
 /* Removes the folder and frees its name. */
 void tmpdir_remove(char *path);
 

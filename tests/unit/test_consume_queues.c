@@ -185,6 +185,36 @@ START_TEST(a_failed_flush_empties_the_list_all_the_same)
 }
 END_TEST
 
+static void expect_counted(uint64_t n_queues, uint64_t n_entries)
+{
+    uint64_t q, n;
+    consume_queues_counted(&table, &q, &n);
+    ck_assert_uint_eq(q, n_queues);
+    ck_assert_uint_eq(n, n_entries);
+}
+
+START_TEST(queues_come_into_the_count_and_go_out_of_it)
+{
+    put_one("T", 0);
+    put_one("T", 1);
+    struct consume_queue *first = consume_queues_get(&table, span_str("T"), 0);
+    struct consume_queue *second = consume_queues_get(&table, span_str("T"), 1);
+    consume_queues_count_in(&table, first);
+    expect_counted(1, 1);
+    consume_queues_count_in(&table, second);
+    consume_queue_set_bounds(second, 0, 7);
+    consume_queues_count_in(&table, second);
+    expect_counted(2, 8);
+    consume_queues_count_out(&table, first);
+    expect_counted(1, 7);
+    consume_queue_set_bounds(second, 0, 2); /* it began again */
+    consume_queues_count_in(&table, second);
+    expect_counted(1, 2);
+    consume_queue_unref(first);
+    consume_queue_unref(second);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *s = suite_create("consume_queues");
@@ -198,6 +228,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, a_folder_that_is_no_queue_id_is_named);
     tcase_add_test(tc, topics_of_batch_queues_are_known);
     tcase_add_test(tc, a_failed_flush_empties_the_list_all_the_same);
+    tcase_add_test(tc, queues_come_into_the_count_and_go_out_of_it);
     suite_add_tcase(s, tc);
     return s;
 }

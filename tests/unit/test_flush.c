@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include "store/checkpoint.h"
 #include "tests/lib/log_fixture.h"
 #include "tests/lib/suite.h"
 
@@ -253,6 +254,81 @@ START_TEST(an_append_that_waits_hears_of_a_failed_sync)
 }
 END_TEST
 
+/* ---- what the checkpoint counts ---- */
+
+static void expect_count(uint64_t n_queues, uint64_t n_entries)
+{
+    struct store_checkpoint cp;
+    struct err e;
+    ck_assert_int_eq(checkpoint_read(f.root, io_posix(), &cp, &e), 0);
+    ck_assert_uint_eq(cp.n_queues, n_queues);
+    ck_assert_uint_eq(cp.n_entries, n_entries);
+    if (n_queues > 0)
+        ck_assert_uint_eq(cp.count_off, (uint64_t)cp.queue_off);
+}
+
+/* Flushes all, as the worker does when nothing is appended for a while. */
+static void step_to_the_end(void)
+{
+    for (int i = 0; i < 6; i++)
+        (void)flusher_step(&f.flusher);
+    ck_assert_uint_eq(f.flusher.flushed, commit_log_published(&f.log));
+}
+
+START_TEST(a_checkpoint_counts_the_entries_below_it)
+{
+    for (int i = 0; i < 3; i++)
+        (void)log_fixture_append(&f, 10);
+    (void)dispatcher_step(&f.dispatcher);
+    (void)log_fixture_append(&f, 10); /* not dispatched */
+    step_to_the_end();
+    expect_count(1, 3);
+    (void)dispatcher_step(&f.dispatcher);
+    step_to_the_end();
+    expect_count(1, 4);
+}
+END_TEST
+
+static void *forget(void *arg)
+{
+    (void)arg;
+    flusher_forget_count(&f.flusher);
+    return NULL;
+}
+
+START_TEST(a_queue_leaves_the_count_before_its_files_go)
+{
+    pthread_t thread;
+    struct queue_list l;
+    struct err e;
+    f.flusher.interval_ns = UINT64_C(3600000000000);
+    (void)log_fixture_append(&f, 10);
+    (void)dispatcher_step(&f.dispatcher);
+    ck_assert_int_eq(flusher_all(&f.flusher, &e), 0);
+    (void)flusher_step(&f.flusher); /* the one that is due */
+    expect_count(1, 1);
+    ck_assert_int_eq(consume_queues_list(&f.queues, span_str("T"), &l, &e), 0);
+    dispatcher_count_out(&f.dispatcher, &l);
+    queue_list_fini(&l);
+    ck_assert_int_eq(pthread_create(&thread, NULL, forget, NULL), 0);
+    while (count_waiting() == 0)
+        (void)sched_yield();
+    (void)flusher_step(&f.flusher);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    expect_count(0, 0);
+}
+END_TEST
+
+START_TEST(who_has_the_count_forgotten_does_not_wait_for_a_failed_log)
+{
+    struct err e;
+    (void)log_fixture_append(&f, 10);
+    fault_arm(&f.fault, FAULT_SYNC, 1, EIO, FAULT_ONCE);
+    ck_assert_int_lt(flusher_all(&f.flusher, &e), 0);
+    flusher_forget_count(&f.flusher);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *s = suite_create("flush");
@@ -271,6 +347,9 @@ static Suite *make_suite(void)
     tcase_add_test(tc, much_is_flushed_in_pieces);
     tcase_add_test(tc, an_append_waits_while_the_disk_is_far_behind);
     tcase_add_test(tc, an_append_that_waits_hears_of_a_failed_sync);
+    tcase_add_test(tc, a_checkpoint_counts_the_entries_below_it);
+    tcase_add_test(tc, a_queue_leaves_the_count_before_its_files_go);
+    tcase_add_test(tc, who_has_the_count_forgotten_does_not_wait_for_a_failed_log);
     suite_add_tcase(s, tc);
     return s;
 }

@@ -458,7 +458,7 @@ END_TEST
 
 START_TEST(a_checkpoint_comes_back)
 {
-    const struct store_checkpoint in = {1, 2, 3, -4, 5, 6, 7, 8, 9, 10, 11};
+    const struct store_checkpoint in = {1, 2, 3, -4, 5, 6, 7, 8, 9, 10, 11, 12};
     struct store_checkpoint out;
     struct err e = {0};
     record_checkpoint_encode(buf, &in);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "store/format.h"
 #include "tests/lib/store_fixture.h"
 #include "tests/lib/suite.h"
@@ -95,6 +96,7 @@ START_TEST(a_kill_after_the_checkpoint_walks_only_what_is_behind_it)
     struct store_recovery r = reopen();
     ck_assert(!r.was_clean);
     ck_assert_uint_eq(r.n_records, 0);
+    ck_assert_uint_lt(r.scanned_bytes, FIXTURE_FILE_BYTES); /* zeros, to the end of the file */
     ck_assert_uint_eq(n_queued(), N_RECORDS);
     expect_all_but(-1);
 }
@@ -187,19 +189,145 @@ START_TEST(one_lost_queue_among_others_is_built_again)
 }
 END_TEST
 
-START_TEST(a_lost_queue_that_the_last_file_does_not_name_is_built_again)
+/* More than one file of another topic. */
+static void append_others(void)
 {
     char body[9000];
     memset(body, 'x', sizeof body - 1);
     body[sizeof body - 1] = '\0';
-    for (int i = 0; i < 20; i++) /* more than one file of another topic */
+    for (int i = 0; i < 20; i++)
         (void)store_fixture_append(&f, "U", 0, body);
+}
+
+START_TEST(a_lost_queue_that_the_last_file_does_not_name_is_built_again)
+{
+    append_others();
     store_fixture_close(&f);
     tmpdir_remove(tmpdir_path(f.root, "consumequeue/T"));
     struct store_recovery r = reopen();
     ck_assert_uint_eq(r.n_requeued, N_RECORDS);
     ck_assert_uint_eq(n_queued(), N_RECORDS);
     expect_all_but(-1);
+}
+END_TEST
+
+/* ---- entries lost below the checkpoint ---- */
+
+/* Takes entries from the end of the queue, or all of it; returns how many. */
+enum loss { LOSE_QUEUE, LOSE_ALL, LOSE_SOME, LOSE_LAST, N_LOSSES };
+
+static uint64_t lose(int loss)
+{
+    static const uint8_t zeros[20 * N_RECORDS];
+    static const uint64_t n_kept[] = {
+        [LOSE_QUEUE] = 0, [LOSE_ALL] = 0, [LOSE_SOME] = 5, [LOSE_LAST] = N_RECORDS - 1};
+    uint64_t n_lost = N_RECORDS - n_kept[loss];
+    if (loss == LOSE_QUEUE)
+        tmpdir_remove(tmpdir_path(f.root, "consumequeue/T"));
+    else
+        store_fixture_poke(&f, "consumequeue/T/0/00000000000000000000", 20 * n_kept[loss], zeros,
+                           20 * n_lost);
+    return n_lost;
+}
+
+START_TEST(entries_lost_below_the_checkpoint_are_noticed_after_a_kill)
+{
+    (void)store_fixture_append(&f, "U", 0, "other");
+    store_fixture_kill(&f);
+    uint64_t n_lost = lose(_i);
+    struct store_recovery r = reopen();
+    ck_assert(!r.was_clean);
+    ck_assert_uint_eq(r.n_requeued, n_lost);
+    expect_all_but(-1);
+    store_fixture_expect(&f, "U", 0, 0, "other");
+}
+END_TEST
+
+static void await_checkpoint(void)
+{
+    struct store_stats st;
+    do
+        store_stats(f.store, &st);
+    while (st.checkpoint < st.published);
+}
+
+/* Goes on with what a kill at this moment would leave. */
+static void kill_now(void)
+{
+    char *left = tmpdir_copy(f.root);
+    store_fixture_close(&f);
+    tmpdir_remove(f.root);
+    f.root = left;
+    f.opt.root = left;
+}
+
+START_TEST(a_store_in_use_counts_its_entries_for_the_start_after_a_kill)
+{
+    store_fixture_close(&f);
+    f.opt.flush_interval_ms = 1;
+    store_fixture_open(&f);
+    (void)store_fixture_append(&f, "U", 0, "other");
+    await_checkpoint();
+    kill_now();
+    uint64_t n_lost = lose(_i);
+    struct store_recovery r = reopen();
+    ck_assert_uint_eq(r.n_requeued, n_lost);
+    expect_all_but(-1);
+    await_checkpoint();
+    kill_now(); /* nothing more is lost: nothing is walked */
+    r = reopen();
+    ck_assert_uint_eq(r.n_records, 0);
+    expect_all_but(-1);
+}
+END_TEST
+
+START_TEST(a_torn_record_at_the_checkpoint_does_not_hide_lost_entries)
+{
+    append_others();
+    uint64_t end = log_end();
+    store_fixture_kill(&f);
+    damage(end, 1000);
+    struct store_recovery r = reopen();
+    ck_assert_uint_gt(r.n_records, 0); /* of the last file, from its start */
+    ck_assert_uint_le(r.scanned_bytes, FIXTURE_FILE_BYTES);
+    store_fixture_kill(&f);
+    damage(end, 1000);
+    (void)lose(_i);
+    (void)reopen();
+    expect_all_but(-1);
+}
+END_TEST
+
+START_TEST(a_count_of_another_position_is_not_believed)
+{
+    uint8_t before[8];
+    be64_put(before, at[5].log_off);
+    (void)store_fixture_append(&f, "U", 0, "other");
+    store_fixture_kill(&f);
+    /* as when RocketMQ moved the checkpoint on; it may have deleted topics */
+    store_fixture_poke(&f, "checkpoint", FORMAT_CHECKPOINT_AT_COUNT_OFF, before, sizeof before);
+    (void)lose(LOSE_QUEUE);
+    struct store_recovery r = reopen();
+    ck_assert_uint_eq(r.n_records, 0);
+    store_fixture_expect(&f, "U", 0, 0, "other");
+}
+END_TEST
+
+START_TEST(a_record_lost_behind_the_checkpoint_costs_no_walk_from_the_first)
+{
+    struct store_appended last[3];
+    store_fixture_close(&f);
+    f.opt.flush_interval_ms = 60000; /* no checkpoint but the one before */
+    store_fixture_open(&f);
+    for (int i = 0; i < 3; i++)
+        last[i] = store_fixture_append(&f, "T", 0, body_of(i));
+    kill_now();
+    damage(last[1].log_off, 600);
+    struct store_recovery r = reopen();
+    ck_assert_uint_eq(r.n_damaged, 1);
+    ck_assert_uint_eq(r.n_records, 2);
+    ck_assert_uint_eq(n_queued(), N_RECORDS + 3);
+    store_fixture_expect(&f, "T", 0, N_RECORDS + 2, body_of(2));
 }
 END_TEST
 
@@ -470,6 +598,14 @@ static Suite *make_suite(void)
     tcase_add_test(tc, lost_queues_are_built_again);
     tcase_add_test(tc, one_lost_queue_among_others_is_built_again);
     tcase_add_test(tc, a_lost_queue_that_the_last_file_does_not_name_is_built_again);
+    tcase_add_loop_test(tc, entries_lost_below_the_checkpoint_are_noticed_after_a_kill, 0,
+                        N_LOSSES);
+    tcase_add_loop_test(tc, a_store_in_use_counts_its_entries_for_the_start_after_a_kill, 0,
+                        N_LOSSES);
+    tcase_add_loop_test(tc, a_torn_record_at_the_checkpoint_does_not_hide_lost_entries, 0,
+                        N_LOSSES);
+    tcase_add_test(tc, a_count_of_another_position_is_not_believed);
+    tcase_add_test(tc, a_record_lost_behind_the_checkpoint_costs_no_walk_from_the_first);
     tcase_add_test(tc, after_a_clean_stop_only_the_last_record_is_walked);
     tcase_add_test(tc, a_record_with_a_wrong_number_takes_no_others_place);
     tcase_add_test(tc, a_wrong_entry_is_written_again_when_the_log_is_walked);
