@@ -18,6 +18,7 @@
 
 #include "base/io.h"
 #include "tools/admin.h"
+#include "tools/receive_request.h"
 #include "tools/session.h"
 #include "tools/wire.h"
 
@@ -26,7 +27,7 @@ enum {
     MAX_POLL_MS = 20000,
     POLL_MARGIN_MS = 10000, /* the call's deadline behind the poll's end */
     STOP_SLICE_MS = 100,    /* how often is_stopped is asked */
-    INVISIBLE_S = 60,       /* time to print and acknowledge a batch */
+    INVISIBLE_MS = 60000,   /* time to print and acknowledge a batch */
 };
 
 struct subscriber {
@@ -277,44 +278,22 @@ static int ack_taken(struct subscriber *s, struct taken *taken, struct err *e)
 static int open_receive(struct subscriber *s, const struct subscriber_receive *r, uint64_t poll_ms,
                         struct client_stream **ret_stream, struct err *e)
 {
-    Apache__Rocketmq__V2__Resource group = APACHE__ROCKETMQ__V2__RESOURCE__INIT;
-    Apache__Rocketmq__V2__Resource topic = APACHE__ROCKETMQ__V2__RESOURCE__INIT;
-    Apache__Rocketmq__V2__Broker broker = APACHE__ROCKETMQ__V2__BROKER__INIT;
-    Apache__Rocketmq__V2__MessageQueue queue = APACHE__ROCKETMQ__V2__MESSAGE_QUEUE__INIT;
-    Apache__Rocketmq__V2__FilterExpression filter = APACHE__ROCKETMQ__V2__FILTER_EXPRESSION__INIT;
-    Google__Protobuf__Duration invisible = GOOGLE__PROTOBUF__DURATION__INIT;
-    Google__Protobuf__Duration poll = GOOGLE__PROTOBUF__DURATION__INIT;
-    Apache__Rocketmq__V2__ReceiveMessageRequest request =
-        APACHE__ROCKETMQ__V2__RECEIVE_MESSAGE_REQUEST__INIT;
-
-    group.name = s->group;
-    topic.name = (char *)s->opt.topic;
-    broker.name = s->broker_name;
-    queue.topic = &topic;
-    queue.broker = &broker;
-    queue.id = -1; /* any */
-    filter.type = APACHE__ROCKETMQ__V2__FILTER_TYPE__TAG;
-    filter.expression = (char *)s->opt.expression;
-    invisible.seconds = INVISIBLE_S;
-    poll.seconds = (int64_t)(poll_ms / 1000);
-    poll.nanos = (int32_t)(poll_ms % 1000 * 1000000);
-    request.group = &group;
-    request.message_queue = &queue;
-    request.filter_expression = &filter;
-    request.batch_size = (int32_t)r->max;
-    request._invisible_duration_case =
-        APACHE__ROCKETMQ__V2__RECEIVE_MESSAGE_REQUEST___INVISIBLE_DURATION_INVISIBLE_DURATION;
-    request.invisible_duration = &invisible;
-    request._long_polling_timeout_case =
-        APACHE__ROCKETMQ__V2__RECEIVE_MESSAGE_REQUEST___LONG_POLLING_TIMEOUT_LONG_POLLING_TIMEOUT;
-    request.long_polling_timeout = &poll;
-
+    struct receive_request receive;
+    const struct receive_wanted wanted = {.group = s->group,
+                                          .topic = s->opt.topic,
+                                          .broker = s->broker_name,
+                                          .queue_id = -1,
+                                          .expression = s->opt.expression,
+                                          .max = r->max,
+                                          .invisible_ms = INVISIBLE_MS,
+                                          .poll_ms = poll_ms};
+    receive_request_make(&receive, &wanted);
     struct client_stream *stream;
     int rc =
         client_stream_open(&stream, s->client, PROTO_RECEIVE_MESSAGE, poll_ms + POLL_MARGIN_MS, e);
     if (rc < 0)
         return rc;
-    rc = wire_send(stream, &request.base, e);
+    rc = wire_send(stream, &receive.request.base, e);
     if (rc == 0)
         rc = client_stream_half_close(stream, e);
     if (rc < 0 && rc != ERR_CLOSED) { /* why it is over is read from it */

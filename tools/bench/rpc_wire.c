@@ -7,10 +7,11 @@
 
 #include "base/io.h"
 #include "proto/proto.h"
+#include "tools/receive_request.h"
 
 enum {
-    INVISIBLE_S = 60,
-    POLL_S = 5,
+    INVISIBLE_MS = 60000,
+    POLL_MS = 5000,
     /* field numbers of ReceiveMessageResponse, Message, SystemProperties, AckMessageRequest */
     FIELD_MESSAGE = 2,
     FIELD_SYSTEM = 3,
@@ -84,36 +85,17 @@ int rpc_wire_publish(const struct rpc_wire_publish *p, int queue, struct span *r
 
 int rpc_wire_receive(const struct rpc_wire_receive *r, struct span *ret_request, struct err *e)
 {
-    Apache__Rocketmq__V2__Resource group_resource = APACHE__ROCKETMQ__V2__RESOURCE__INIT;
-    Apache__Rocketmq__V2__Resource topic_resource = APACHE__ROCKETMQ__V2__RESOURCE__INIT;
-    Apache__Rocketmq__V2__Broker broker = APACHE__ROCKETMQ__V2__BROKER__INIT;
-    Apache__Rocketmq__V2__MessageQueue from = APACHE__ROCKETMQ__V2__MESSAGE_QUEUE__INIT;
-    Apache__Rocketmq__V2__FilterExpression filter = APACHE__ROCKETMQ__V2__FILTER_EXPRESSION__INIT;
-    Google__Protobuf__Duration invisible = GOOGLE__PROTOBUF__DURATION__INIT;
-    Google__Protobuf__Duration poll = GOOGLE__PROTOBUF__DURATION__INIT;
-    Apache__Rocketmq__V2__ReceiveMessageRequest request =
-        APACHE__ROCKETMQ__V2__RECEIVE_MESSAGE_REQUEST__INIT;
-    group_resource.name = (char *)r->group;
-    topic_resource.name = (char *)r->topic;
-    from.topic = &topic_resource;
-    from.id = r->queue;
-    broker.name = (char *)r->broker;
-    from.broker = r->broker ? &broker : NULL;
-    filter.type = APACHE__ROCKETMQ__V2__FILTER_TYPE__TAG;
-    filter.expression = (char *)"*";
-    invisible.seconds = INVISIBLE_S;
-    poll.seconds = POLL_S;
-    request.group = &group_resource;
-    request.message_queue = &from;
-    request.filter_expression = &filter;
-    request.batch_size = WIRE_BATCH;
-    request._invisible_duration_case =
-        APACHE__ROCKETMQ__V2__RECEIVE_MESSAGE_REQUEST___INVISIBLE_DURATION_INVISIBLE_DURATION;
-    request.invisible_duration = &invisible;
-    request._long_polling_timeout_case =
-        APACHE__ROCKETMQ__V2__RECEIVE_MESSAGE_REQUEST___LONG_POLLING_TIMEOUT_LONG_POLLING_TIMEOUT;
-    request.long_polling_timeout = &poll;
-    return pack(&request.base, ret_request, e);
+    struct receive_request receive;
+    const struct receive_wanted wanted = {.group = r->group,
+                                          .topic = r->topic,
+                                          .broker = r->broker,
+                                          .queue_id = r->queue,
+                                          .expression = "*",
+                                          .max = WIRE_BATCH,
+                                          .invisible_ms = INVISIBLE_MS,
+                                          .poll_ms = POLL_MS};
+    receive_request_make(&receive, &wanted);
+    return pack(&receive.request.base, ret_request, e);
 }
 
 /* The body is the last field of the only message, so it ends the request. */
