@@ -1,16 +1,11 @@
 // RocketMQ's own store classes on a store that Sluice wrote. Prints one JSON object a line.
 // SPDX-License-Identifier: Apache-2.0
 
-import com.alibaba.fastjson2.JSON;
 import java.io.IOException;
-import java.io.PrintStream;
 import java.net.InetSocketAddress;
 import java.nio.ByteBuffer;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.MessageDigest;
-import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -18,8 +13,6 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentMap;
 import org.apache.rocketmq.common.BrokerConfig;
 import org.apache.rocketmq.common.TopicConfig;
-import org.apache.rocketmq.common.UtilAll;
-import org.apache.rocketmq.common.message.MessageAccessor;
 import org.apache.rocketmq.common.message.MessageConst;
 import org.apache.rocketmq.common.message.MessageDecoder;
 import org.apache.rocketmq.common.message.MessageExt;
@@ -38,24 +31,21 @@ import org.apache.rocketmq.store.queue.CqUnit;
 import org.apache.rocketmq.store.stats.BrokerStatsManager;
 
 public final class StoreProbe {
-    private static final PrintStream OUT = new PrintStream(System.out, false, StandardCharsets.UTF_8);
     private static final String USAGE = """
         list ROOT LOG-FILE-BYTES QUEUE-FILE-BYTES
         append ROOT LOG-FILE-BYTES QUEUE-FILE-BYTES TOPIC QUEUE-ID COUNT close|crash
         config ROOT""";
 
-    // Its threads do not end by themselves.
-    public static void main(String[] args) throws Exception {
+    public static void main(String[] args) {
         int status = 0;
+        Output.claim();
         try {
             run(args);
         } catch (Throwable failure) {
             failure.printStackTrace();
             status = 1;
         }
-        OUT.flush();
-        System.err.flush();
-        Runtime.getRuntime().halt(status);
+        Output.end(status);
     }
 
     private static void run(String[] args) throws Exception {
@@ -66,10 +56,6 @@ public final class StoreProbe {
         case "config" -> config(Path.of(args[1], "config"));
         default -> throw new IllegalArgumentException(USAGE);
         }
-    }
-
-    private static void print(Map<String, Object> line) {
-        OUT.println(JSON.toJSONString(line));
     }
 
     // Loads and recovers. All of the log is walked when there are no consume queues.
@@ -109,7 +95,7 @@ public final class StoreProbe {
         Map<String, Object> end = new LinkedHashMap<>();
         end.put("minPhyOffset", store.getMinPhyOffset());
         end.put("maxPhyOffset", store.getMaxPhyOffset());
-        print(end);
+        Output.print(end);
     }
 
     private static void listQueue(DefaultMessageStore store, ConsumeQueueInterface queue)
@@ -140,7 +126,7 @@ public final class StoreProbe {
             throw new IOException("entry " + i + " points at another entry's record");
         Map<String, Object> line = new LinkedHashMap<>();
         line.put("standsInFor", i);
-        print(line);
+        Output.print(line);
     }
 
     // Whether each of its keys leads to the message.
@@ -170,23 +156,12 @@ public final class StoreProbe {
 
     private static void listMessage(DefaultMessageStore store, MessageExt message, CqUnit unit)
         throws Exception {
-        Map<String, Object> line = new LinkedHashMap<>();
+        Map<String, Object> line = Messages.line(message);
         String tags = message.getTags();
-        byte[] body = message.getBody() == null ? new byte[0] : message.getBody();
-        line.put("topic", message.getTopic());
-        line.put("queueId", message.getQueueId());
-        line.put("queueOffset", message.getQueueOffset());
         line.put("physicalOffset", unit.getPos());
         line.put("tagsCodeOk", unit.getTagsCode() == (tags == null ? 0 : tags.hashCode()));
-        line.put("bodyCRCOk", UtilAll.crc32(body) == message.getBodyCRC());
-        line.put("bornTimestamp", message.getBornTimestamp());
-        line.put("storeTimestamp", message.getStoreTimestamp());
         line.put("isIndexed", isIndexed(store, message, unit.getPos()));
-        line.put("bodyLength", body.length);
-        line.put("bodySha256", HexFormat.of().formatHex(
-            MessageDigest.getInstance("SHA-256").digest(body)));
-        line.put("properties", message.getProperties());
-        print(line);
+        Output.print(line);
     }
 
     // ---- append ----
@@ -205,18 +180,13 @@ public final class StoreProbe {
         line.put("maxPhyOffset", store.getMaxPhyOffset());
         if (close)
             store.shutdown();
-        print(line);
+        Output.print(line);
     }
 
     private static MessageExtBrokerInner message(String topic, int queueId, int i) {
         MessageExtBrokerInner message = new MessageExtBrokerInner();
-        message.setTopic(topic);
+        Messages.fill(message, topic, i);
         message.setQueueId(queueId);
-        message.setBody(("from RocketMQ " + i).getBytes(StandardCharsets.UTF_8));
-        message.setTags("TagR");
-        message.setKeys("r" + i);
-        MessageAccessor.putProperty(message,
-            MessageConst.PROPERTY_UNIQ_CLIENT_MESSAGE_ID_KEYIDX, String.format("R%07d", i));
         message.setTagsCode("TagR".hashCode());
         message.setBornTimestamp(System.currentTimeMillis());
         message.setBornHost(new InetSocketAddress("127.0.0.1", 10911));
@@ -241,7 +211,7 @@ public final class StoreProbe {
             line.put("writeQueues", topic.getWriteQueueNums());
             line.put("perm", topic.getPerm());
             line.put("type", topic.getTopicMessageType().getValue());
-            print(line);
+            Output.print(line);
         }
         for (SubscriptionGroupConfig group : read(folder, "subscriptionGroup.json",
             SubscriptionGroupWrapper.class).getSubscriptionGroupTable().values()) {
@@ -250,7 +220,7 @@ public final class StoreProbe {
             line.put("orderly", group.isConsumeMessageOrderly());
             line.put("enabled", group.isConsumeEnable());
             line.put("retryMaxTimes", group.getRetryMaxTimes());
-            print(line);
+            Output.print(line);
         }
         for (var offsets : read(folder, "consumerOffset.json", ConsumerOffsetSerializeWrapper.class)
             .getOffsetTable().entrySet()) {
@@ -259,7 +229,7 @@ public final class StoreProbe {
             Map<String, Long> byQueue = new LinkedHashMap<>();
             offsets.getValue().forEach((queue, offset) -> byQueue.put(queue.toString(), offset));
             line.put("offsets", byQueue);
-            print(line);
+            Output.print(line);
         }
     }
 }
