@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "broker/budget.h"
 #include "broker/convert.h"
+#include "broker/deliver.h"
 #include "broker/foreign.h"
 #include "broker/handler.h"
 #include "broker/name.h"
@@ -277,6 +278,7 @@ int broker_start(struct broker **ret_broker, const struct config *cfg, struct io
     idle_init(&b->acks, IDLE_REQUESTS);
     idle_init(&b->receives, IDLE_REQUESTS);
     idle_init(&b->delivered, IDLE_REQUESTS);
+    idle_init(&b->heads, IDLE_REQUESTS);
     (void)snprintf(b->config_folder, sizeof b->config_folder, "%s/config", cfg->store_root);
     int rc = config_listen(cfg, host, &port, e);
     if (!rc)
@@ -346,6 +348,7 @@ int broker_stop(struct broker *b, struct err *e)
     h_send_free_idle(b);
     h_ack_free_idle(b);
     receive_free_idle(b);
+    deliver_free_idle(b);
     lock_fini(&b->stream_lock);
     free(b);
     return rc ? rc : closed;

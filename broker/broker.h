@@ -60,6 +60,7 @@ struct broker {
     struct idle sends;               /* of h_send.c */
     struct idle acks;                /* of h_ack.c */
     struct idle receives, delivered; /* of receive.c */
+    struct idle heads;               /* of deliver.c */
 
     struct lock stream_lock; /* LOCK_STREAM */
     struct stream *streams;  /* guarded by stream_lock */

@@ -280,8 +280,10 @@ bool convert_parse_host(const char *text, struct store_host *ret)
 
 void convert_delivery_fini(struct convert_delivery *c)
 {
-    free(c->properties);
-    free(c->keys);
+    if (c->properties != c->few_properties)
+        free(c->properties);
+    if (c->keys != c->few_keys)
+        free(c->keys);
     *c = (struct convert_delivery){0};
 }
 
@@ -329,27 +331,43 @@ static struct span format_offset_id(char text[CONVERT_ID_BYTES], const struct st
     return span_of(text, (size_t)len);
 }
 
-static int grow_properties(struct convert_delivery *c, size_t n, struct err *e)
+/* Twice the room of an array that is full, which is `few` or was allocated. NULL: no memory. */
+static void *grow(void *full, const void *few, size_t bytes)
 {
-    if (n <= c->n_properties_max)
-        return 0;
-    struct proto_property *more = realloc(c->properties, n * sizeof more[0]);
-    if (!more)
-        return err_set(e, ERR_NOMEM, "make room for %zu properties", n);
-    c->properties = more;
-    c->n_properties_max = n;
+    if (full != few)
+        return realloc(full, 2 * bytes);
+    void *more = malloc(2 * bytes);
+    return more ? memcpy(more, few, bytes) : NULL;
+}
+
+static int add_property(struct convert_delivery *c, size_t n, struct proto_property p,
+                        struct err *e)
+{
+    if (n == c->n_properties_max) {
+        struct proto_property *more = c->few_properties;
+        if (n > 0)
+            more = grow(c->properties, c->few_properties, n * sizeof more[0]);
+        if (!more)
+            return err_set(e, ERR_NOMEM, "make room for more than %zu properties", n);
+        c->properties = more;
+        c->n_properties_max = n > 0 ? 2 * n : CONVERT_FEW;
+    }
+    c->properties[n] = p;
     return 0;
 }
 
-static int grow_keys(struct convert_delivery *c, size_t n, struct err *e)
+static int add_key(struct convert_delivery *c, size_t n, struct span key, struct err *e)
 {
-    if (n <= c->n_keys_max)
-        return 0;
-    struct span *more = realloc(c->keys, n * sizeof more[0]);
-    if (!more)
-        return err_set(e, ERR_NOMEM, "make room for %zu keys", n);
-    c->keys = more;
-    c->n_keys_max = n;
+    if (n == c->n_keys_max) {
+        struct span *more = c->few_keys;
+        if (n > 0)
+            more = grow(c->keys, c->few_keys, n * sizeof more[0]);
+        if (!more)
+            return err_set(e, ERR_NOMEM, "make room for more than %zu keys", n);
+        c->keys = more;
+        c->n_keys_max = n > 0 ? 2 * n : CONVERT_FEW;
+    }
+    c->keys[n] = key;
     return 0;
 }
 
@@ -362,10 +380,10 @@ static int split_keys(struct convert_delivery *c, struct span joined, struct pro
         const uint8_t *space = memchr(joined.ptr, ' ', joined.len);
         size_t len = space ? (size_t)(space - joined.ptr) : joined.len;
         if (len > 0) {
-            int rc = grow_keys(c, n < 8 ? 8 : 2 * n, e);
+            int rc = add_key(c, n, span_of(joined.ptr, len), e);
             if (rc)
                 return rc;
-            c->keys[n++] = span_of(joined.ptr, len);
+            n++;
         }
         size_t step = space ? len + 1 : len;
         joined = span_of(joined.ptr + step, joined.len - step);
@@ -467,11 +485,10 @@ static int take_property(struct convert_delivery *c, const struct store_record *
     derive_type(d, p.key, p.value);
     if (!is_shown(rec, p.key))
         return 0;
-    int rc = grow_properties(c, d->n_properties < 16 ? 16 : 2 * d->n_properties, e);
-    if (rc)
-        return rc;
-    c->properties[d->n_properties++] = p;
-    return 0;
+    int rc = add_property(c, d->n_properties, p, e);
+    if (!rc)
+        d->n_properties++;
+    return rc;
 }
 
 static int take_properties(struct convert_delivery *c, const struct store_record *rec,

@@ -47,14 +47,16 @@ bool convert_parse_host(const char *text, struct store_host *ret);
 
 /* ---- to the wire ---- */
 
-enum { CONVERT_HOST_BYTES = 64, CONVERT_ID_BYTES = 65 };
+enum { CONVERT_HOST_BYTES = 64, CONVERT_ID_BYTES = 65, CONVERT_FEW = 16 };
 
 /* What a delivery points to beside the record; reused from message to message. Zeroed: empty. */
 struct convert_delivery {
-    struct proto_property *properties;
+    struct proto_property *properties; /* the few, or allocated; NULL: not yet */
     size_t n_properties_max;
-    struct span *keys;
+    struct span *keys; /* as above */
     size_t n_keys_max;
+    struct proto_property few_properties[CONVERT_FEW];
+    struct span few_keys[CONVERT_FEW];
     struct store_host store_host_of; /* that of store_host, which is the same nearly always */
     char store_host[CONVERT_HOST_BYTES];
     char born_host[CONVERT_HOST_BYTES];

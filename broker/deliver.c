@@ -12,8 +12,10 @@
 
 enum { HEADS_BYTES = 16 * 1024 - 64 }; /* the usual 32 heads */
 
-/* Memory of heads, freed when the last of them was written. */
+/* Memory of heads, kept for the next reply when the last of them was written. */
 struct heads {
+    struct idle_item idle;   /* first */
+    struct idle *home;       /* the broker's; NULL: larger than usual, and freed */
     _Atomic uint32_t n_refs; /* relaxed up by who has one, acq_rel down */
     size_t left;             /* filled from the end */
     uint8_t bytes[];
@@ -22,22 +24,44 @@ struct heads {
 static void heads_unref(void *arg)
 {
     struct heads *h = arg;
-    if (h && atomic_fetch_sub_explicit(&h->n_refs, 1, memory_order_acq_rel) == 1)
+    if (!h || atomic_fetch_sub_explicit(&h->n_refs, 1, memory_order_acq_rel) != 1)
+        return;
+    if (!h->home || !idle_keep(h->home, &h->idle))
         free(h);
 }
 
-/* Sees to room for one head; `*heads` changes when it is full. */
-static int heads_reserve(struct heads **heads, size_t room, struct err *e)
+static void free_heads(struct idle_item *item)
 {
-    struct heads *h = *heads;
-    if (h && h->left >= room)
+    free(item);
+}
+
+void deliver_free_idle(struct broker *b)
+{
+    idle_fini(&b->heads, free_heads);
+}
+
+/* NULL: no memory. */
+static struct heads *heads_new(struct broker *b, size_t room)
+{
+    bool is_usual = room <= HEADS_BYTES;
+    struct idle_item *item = is_usual ? idle_take(&b->heads) : NULL;
+    size_t left = is_usual ? HEADS_BYTES : room;
+    struct heads *h = item ? (struct heads *)item : malloc(sizeof *h + left);
+    if (!h)
+        return NULL;
+    *h = (struct heads){.home = is_usual ? &b->heads : NULL, .left = left};
+    atomic_init(&h->n_refs, 1);
+    return h;
+}
+
+/* Sees to room for one head; `*heads` changes when it is full. */
+static int heads_reserve(struct broker *b, struct heads **heads, size_t room, struct err *e)
+{
+    if (*heads && (*heads)->left >= room)
         return 0;
-    size_t left = room > HEADS_BYTES ? room : HEADS_BYTES;
-    h = malloc(sizeof *h + left);
+    struct heads *h = heads_new(b, room);
     if (!h)
         return err_set(e, ERR_NOMEM, "make the head of a message");
-    atomic_init(&h->n_refs, 1);
-    h->left = left;
     heads_unref(*heads);
     *heads = h;
     return 0;
@@ -124,7 +148,7 @@ static int make_head(const struct deliver *d, struct scratch *s, const struct ta
     out.digest = span_str(digest);
     out.invisible_ms = (int64_t)d->invisible_ms;
     out.has |= PROTO_HAS_INVISIBLE_DURATION;
-    rc = heads_reserve(&s->heads, proto_delivery_room(&out), e);
+    rc = heads_reserve(d->b, &s->heads, proto_delivery_room(&out), e);
     if (!rc)
         *ret_head = heads_write(s->heads, &out);
     return rc;

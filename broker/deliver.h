@@ -30,4 +30,7 @@ void deliver_messages(const struct deliver *d, struct lease *lease, const struct
 /* Sends the status and the time, and finishes the call. */
 void deliver_status(struct broker *b, struct rpc_call *call, const struct status *st);
 
+/* Frees what is kept from one reply to the next (stop, after the server). */
+void deliver_free_idle(struct broker *b);
+
 #endif

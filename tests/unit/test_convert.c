@@ -295,6 +295,22 @@ START_TEST(more_properties_than_ever_before_find_room)
 }
 END_TEST
 
+START_TEST(more_keys_than_usual_find_room)
+{
+    char text[8 + 3 * 90 + 1] = "KEYS\001";
+    size_t len = strlen(text);
+    for (int i = 10; i < 100; i++)
+        len += (size_t)snprintf(text + len, sizeof text - len, "%d ", i);
+    text[len++] = '\002';
+    for (int round = 0; round < 2; round++) {
+        struct proto_delivery d = deliver(text, len);
+        ck_assert_uint_eq(d.n_keys, 90);
+        for (int i = 0; i < 90; i++)
+            ck_assert_int_eq(d.keys[i].ptr[0] * 10 + d.keys[i].ptr[1], '0' * 11 + 10 + i);
+    }
+}
+END_TEST
+
 START_TEST(what_goes_in_comes_out)
 {
     struct proto_message m = minimal();
@@ -348,6 +364,7 @@ int main(void)
     tcase_add_test(tc, a_message_without_an_id_is_named_by_its_place);
     tcase_add_test(tc, text_that_is_no_utf8_is_left_out);
     tcase_add_test(tc, more_properties_than_ever_before_find_room);
+    tcase_add_test(tc, more_keys_than_usual_find_room);
     tcase_add_test(tc, what_goes_in_comes_out);
     suite_add_tcase(suite, tc);
     return suite_run(suite);
