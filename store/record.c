@@ -32,14 +32,20 @@ static uint8_t *put_host(uint8_t *dst, const struct store_host *host)
     return dst + host_bytes(host);
 }
 
-static void take_host(struct reader *r, bool is_v6, struct store_host *ret)
+static size_t host_room(bool is_v6)
 {
-    size_t addr_len = is_v6 ? 16 : 4;
-    struct span addr = reader_take(r, addr_len);
-    if (addr.len != 0)
-        memcpy(ret->addr, addr.ptr, addr.len);
-    ret->addr_len = (uint8_t)addr_len;
-    ret->port = reader_be32(r);
+    return is_v6 ? FORMAT_HOST_V6_BYTES : FORMAT_HOST_V4_BYTES;
+}
+
+static struct store_host get_host(const uint8_t *src, bool is_v6)
+{
+    struct store_host host = {.addr_len = is_v6 ? 16 : 4};
+    if (is_v6)
+        memcpy(host.addr, src, 16);
+    else
+        memcpy(host.addr, src, 4);
+    host.port = be32_get(src + host_room(is_v6) - 4);
+    return host;
 }
 
 /* ---- encoding ---- */
@@ -216,46 +222,76 @@ static enum record_check short_of(struct store_record *ret, uint32_t size)
     return RECORD_SHORT;
 }
 
-/* The fields up to the body's length. False when the bytes end before. */
-static bool take_head(struct reader *r, struct store_record *rec, uint32_t *ret_body_len)
+/* The parts that have no place of their own. */
+struct layout {
+    bool is_born_v6, is_store_v6;
+    size_t head_bytes; /* up to and with the body's length */
+    struct span body, topic, properties;
+};
+
+/* Finds the end of the head and the body's length. False when the bytes end before. */
+static bool find_head(struct span raw, struct layout *l, uint32_t *ret_body_len)
 {
-    rec->size = reader_be32(r);
-    rec->magic = reader_be32(r);
-    rec->body_crc = reader_be32(r);
-    rec->queue_id = (int32_t)reader_be32(r);
-    rec->flag = (int32_t)reader_be32(r);
-    rec->queue_off = reader_be64(r);
-    rec->log_off = reader_be64(r);
-    rec->sys_flag = (int32_t)reader_be32(r);
-    rec->born_ms = reader_be64(r);
-    take_host(r, rec->sys_flag & STORE_SYSFLAG_BORN_V6, &rec->born_host);
-    rec->store_ms = reader_be64(r);
-    take_host(r, rec->sys_flag & STORE_SYSFLAG_STORE_V6, &rec->store_host);
-    rec->reconsume_times = (int32_t)reader_be32(r);
-    rec->prepared_off = (int64_t)reader_be64(r);
-    *ret_body_len = reader_be32(r);
-    return !r->bad;
+    if (raw.len < FORMAT_AT_BORN_MS)
+        return false;
+    uint32_t sys_flag = be32_get(raw.ptr + FORMAT_AT_SYS_FLAG);
+    l->is_born_v6 = sys_flag & STORE_SYSFLAG_BORN_V6;
+    l->is_store_v6 = sys_flag & STORE_SYSFLAG_STORE_V6;
+    l->head_bytes = FORMAT_HEAD_FIXED_BYTES + host_room(l->is_born_v6) + host_room(l->is_store_v6);
+    if (raw.len < l->head_bytes)
+        return false;
+    *ret_body_len = be32_get(raw.ptr + l->head_bytes - 4);
+    return true;
 }
 
 /* The parts behind the head, from bytes that hold the whole record. */
-static enum record_check take_rest(struct reader *r, struct store_record *rec, uint32_t body_len,
+static enum record_check find_rest(struct span raw, bool is_v2, uint32_t body_len, struct layout *l,
                                    const char **ret_why)
 {
-    rec->body = reader_take(r, body_len);
-    size_t topic_len = rec->magic == STORE_MAGIC_V2 ? reader_be16(r) : reader_u8(r);
-    rec->topic = reader_take(r, topic_len);
-    rec->properties = reader_take(r, reader_be16(r));
-    if (r->bad || r->left != 0)
+    struct reader r = reader_of(span_of(raw.ptr + l->head_bytes, raw.len - l->head_bytes));
+    l->body = reader_take(&r, body_len);
+    size_t topic_len = is_v2 ? reader_be16(&r) : reader_u8(&r);
+    l->topic = reader_take(&r, topic_len);
+    l->properties = reader_take(&r, reader_be16(&r));
+    if (r.bad || r.left != 0)
         return bad(ret_why, "lengths do not add up to the size");
-    if (topic_len > (rec->magic == STORE_MAGIC_V2 ? INT16_MAX : FORMAT_TOPIC_V1_MAX))
+    if (topic_len > (is_v2 ? INT16_MAX : FORMAT_TOPIC_V1_MAX))
         return bad(ret_why, "topic length is negative");
-    if (rec->topic.len == 0)
+    if (l->topic.len == 0)
         return bad(ret_why, "topic is empty");
-    if (rec->properties.len > FORMAT_PROPERTIES_MAX)
+    if (l->properties.len > FORMAT_PROPERTIES_MAX)
         return bad(ret_why, "properties length is negative");
-    if (rec->properties.len > 0 && rec->properties.ptr[rec->properties.len - 1] == '\0')
+    if (l->properties.len > 0 && l->properties.ptr[l->properties.len - 1] == '\0')
         return bad(ret_why, "properties end in zeros: the end was never written");
     return RECORD_OK;
+}
+
+/* Reads the fields of a record that was found whole. */
+static void read_fields(struct span raw, const struct layout *l, struct store_record *ret)
+{
+    const uint8_t *head = raw.ptr, *born = head + FORMAT_AT_BORN_HOST;
+    const uint8_t *stored = born + host_room(l->is_born_v6);
+    const uint8_t *last = head + l->head_bytes - 16;
+    *ret = (struct store_record){
+        .log_off = be64_get(head + FORMAT_AT_LOG_OFF),
+        .size = be32_get(head + FORMAT_AT_SIZE),
+        .magic = be32_get(head + FORMAT_AT_MAGIC),
+        .body_crc = be32_get(head + FORMAT_AT_BODY_CRC),
+        .queue_id = (int32_t)be32_get(head + FORMAT_AT_QUEUE_ID),
+        .flag = (int32_t)be32_get(head + FORMAT_AT_FLAG),
+        .queue_off = be64_get(head + FORMAT_AT_QUEUE_OFF),
+        .sys_flag = (int32_t)be32_get(head + FORMAT_AT_SYS_FLAG),
+        .born_ms = be64_get(head + FORMAT_AT_BORN_MS),
+        .born_host = get_host(born, l->is_born_v6),
+        .store_ms = be64_get(stored),
+        .store_host = get_host(stored + 8, l->is_store_v6),
+        .reconsume_times = (int32_t)be32_get(last),
+        .prepared_off = (int64_t)be64_get(last + 4),
+        .body = l->body,
+        .topic = l->topic,
+        .properties = l->properties,
+        .raw = raw,
+    };
 }
 
 /* What the first eight bytes tell. RECORD_OK: go on. */
@@ -284,31 +320,29 @@ enum record_check record_decode(struct span bytes, uint64_t expect_log_off,
     if (bytes.len < FORMAT_FILLER_BYTES)
         return short_of(ret, 0);
     uint32_t size = be32_get(bytes.ptr + FORMAT_AT_SIZE);
-    enum record_check check =
-        look_at_magic(size, be32_get(bytes.ptr + FORMAT_AT_MAGIC), ret, ret_why);
+    uint32_t magic = be32_get(bytes.ptr + FORMAT_AT_MAGIC);
+    enum record_check check = look_at_magic(size, magic, ret, ret_why);
     if (check != RECORD_OK)
         return check;
 
     struct span raw = span_of(bytes.ptr, size < bytes.len ? size : bytes.len);
-    struct reader r = reader_of(raw);
-    struct store_record rec = {0};
-    uint32_t body_len = 0;
-    bool has_head = take_head(&r, &rec, &body_len);
     bool has_position = raw.len >= FORMAT_AT_LOG_OFF + 8;
-    if (has_position && expect_log_off != RECORD_OFF_UNKNOWN && rec.log_off != expect_log_off)
+    if (has_position && expect_log_off != RECORD_OFF_UNKNOWN &&
+        be64_get(raw.ptr + FORMAT_AT_LOG_OFF) != expect_log_off)
         return bad(ret_why, "own position is not where it is");
-    if (has_head && body_len > size - (raw.len - r.left))
+    struct layout l;
+    uint32_t body_len;
+    bool has_head = find_head(raw, &l, &body_len);
+    if (has_head && body_len > size - l.head_bytes)
         return bad(ret_why, "body is longer than the record");
     if (bytes.len < size)
         return short_of(ret, size);
     if (!has_head)
         return bad(ret_why, "size is too small for its hosts");
-    check = take_rest(&r, &rec, body_len, ret_why);
-    if (check != RECORD_OK)
-        return check;
-    rec.raw = raw;
-    *ret = rec;
-    return RECORD_OK;
+    check = find_rest(raw, magic == STORE_MAGIC_V2, body_len, &l, ret_why);
+    if (check == RECORD_OK)
+        read_fields(raw, &l, ret);
+    return check;
 }
 
 /* The magics differ in their first bytes from most others, so most positions cost one compare. */
