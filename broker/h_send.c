@@ -11,10 +11,6 @@
 #include "broker/convert.h"
 #include "broker/refused.h"
 
-/* Up to so many messages of a request are brought into their queues by the worker; it costs less
- * than to wake the dispatcher, which is left the many, as it does them on another core. */
-enum { DISPATCH_HERE_MAX = 8 };
-
 /* One request. Kept in the broker from one to the next, with its memory: some 35 KiB. */
 struct send {
     struct idle_item idle; /* first */
@@ -140,7 +136,7 @@ static int append(struct send *s, const struct proto_message *m, struct store_ap
     if (rc)
         return rc;
     record.queue_id = choose_queue(s->b, &s->topic, m);
-    record.defers_dispatch = s->n <= DISPATCH_HERE_MAX;
+    record.defers_dispatch = true;
     rc = store_submit(s->b->store, &record, &s->ticket, ret, &e);
     return rc ? status_of_err(st, &e) : 0;
 }
@@ -247,8 +243,7 @@ static void finish(struct send *s)
     if (s->failure.code)
         fail_all(s);
     reply_all(s);
-    if (s->n <= DISPATCH_HERE_MAX)
-        store_dispatch(s->b->store); /* after the reply, which does not wait for it */
+    store_dispatch(s->b->store); /* after the reply, which does not wait for it */
     give_back(s);
     rpc_kept_drop(kept); /* last: a stop of the server waits for it */
 }
