@@ -24,6 +24,7 @@
 #include "store/format.h"
 #include "store/queue_mend.h"
 #include "store/queue_roll.h"
+#include "store/reclaimer.h"
 #include "store/record.h"
 
 enum {
@@ -291,6 +292,16 @@ static void end_piece(struct walk *w, const struct mapped_file *f)
     tell_progress(w);
 }
 
+/* Address space and tables of entries of what was walked: within the budget for mappings, but for
+ * the file that comes next. */
+static void unmap_walked(struct walk *w)
+{
+    struct reclaimer *r = w->log->files.reclaimer;
+    while (r->budget_bytes > 0 && /* nothing is mapped writable yet: all may go */
+           mapped_files_unmap_coldest(&w->log->files, w->end, r->budget_bytes))
+        atomic_fetch_add_explicit(&r->n_unmapped, 1, memory_order_relaxed); /* a count */
+}
+
 static int walk_file(struct walk *w, bool *ret_more, struct err *e)
 {
     struct mapped_file *f;
@@ -310,6 +321,7 @@ static int walk_file(struct walk *w, bool *ret_more, struct err *e)
     (void)f->io->advise(f->io, f->base, f->bytes, IO_DONTNEED); /* only memory: walked once */
     w->piece = w->at;
     mapped_file_unpin(f);
+    unmap_walked(w);
     return rc;
 }
 

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/recovery.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -331,6 +332,46 @@ START_TEST(a_record_lost_behind_the_checkpoint_costs_no_walk_from_the_first)
 }
 END_TEST
 
+/* ---- mappings ---- */
+
+enum { BUDGET_FILES = 4, SPARE_FILES = 3 /* walked now; written to, and the next */ };
+
+static _Atomic int n_maps_left; /* relaxed: a count of its own */
+
+static int map_a_few(struct io *io, int fd, uint64_t len, bool writable, uint8_t **ret_base)
+{
+    if (len == FIXTURE_FILE_BYTES &&
+        atomic_fetch_sub_explicit(&n_maps_left, 1, memory_order_relaxed) <= 0)
+        return -ENOMEM;
+    return io_posix()->map(io, fd, len, writable, ret_base);
+}
+
+static int unmap_one(struct io *io, uint8_t *base, uint64_t len)
+{
+    if (len == FIXTURE_FILE_BYTES)
+        atomic_fetch_add_explicit(&n_maps_left, 1, memory_order_relaxed);
+    return io_posix()->unmap(io, base, len);
+}
+
+START_TEST(a_walk_keeps_to_the_budget_for_mappings)
+{
+    static struct io narrow;
+    for (int i = 0; i < 4; i++)
+        append_others(); /* twelve files */
+    store_fixture_kill(&f);
+    forget_checkpoint();
+    narrow = *io_posix();
+    narrow.map = map_a_few;
+    narrow.unmap = unmap_one;
+    f.io = &narrow;
+    f.opt.mapped_budget_bytes = BUDGET_FILES * FIXTURE_FILE_BYTES;
+    atomic_store_explicit(&n_maps_left, BUDGET_FILES + SPARE_FILES, memory_order_relaxed);
+    (void)reopen();
+    atomic_store_explicit(&n_maps_left, 1000, memory_order_relaxed);
+    expect_all_but(-1);
+}
+END_TEST
+
 START_TEST(after_a_clean_stop_only_the_last_record_is_walked)
 {
     store_fixture_close(&f);
@@ -606,6 +647,7 @@ static Suite *make_suite(void)
                         N_LOSSES);
     tcase_add_test(tc, a_count_of_another_position_is_not_believed);
     tcase_add_test(tc, a_record_lost_behind_the_checkpoint_costs_no_walk_from_the_first);
+    tcase_add_test(tc, a_walk_keeps_to_the_budget_for_mappings);
     tcase_add_test(tc, after_a_clean_stop_only_the_last_record_is_walked);
     tcase_add_test(tc, a_record_with_a_wrong_number_takes_no_others_place);
     tcase_add_test(tc, a_wrong_entry_is_written_again_when_the_log_is_walked);
