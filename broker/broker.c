@@ -141,7 +141,7 @@ static int open_store(struct broker *b, const struct budget *budget, uint16_t po
                                 .max_message_bytes = (uint32_t)cfg->max_message_bytes,
                                 .flush = (enum store_flush)cfg->flush_disk_type,
                                 .flush_interval_ms = (uint32_t)cfg->flush_interval_ms,
-                                .flush_bytes = cfg->flush_bytes,
+                                .flush_bytes = budget->flush_bytes,
                                 .populate_window_bytes = budget->populated_bytes,
                                 .mapped_budget_bytes = budget->mapped_bytes,
                                 .resident_budget_bytes = budget->resident_bytes,

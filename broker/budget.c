@@ -2,7 +2,8 @@
  *
  * Half of the limit is for what the process points at; the other half is left to the page cache,
  * which is charged to the same limit. Mapping costs address space and page tables, 2 MiB for each
- * resident GiB, so much more may be mapped than is resident. */
+ * resident GiB, so much more may be mapped than is resident. Unflushed pages are in the page cache
+ * and cannot be given back: eight times what starts a flush may be there, half of that cache. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/budget.h"
 
@@ -18,6 +19,9 @@ enum {
     POPULATED_DIVISOR = 8,
     POPULATED_MIN_BYTES = 4 << 20,
     POPULATED_MAX_BYTES = 64 << 20, /* 100 ms at the highest rate measured */
+    FLUSH_DIVISOR = 16,
+    FLUSH_MIN_BYTES = 4 << 20, /* two units of a flush */
+    FLUSH_MAX_BYTES = 64 << 20,
     PAGE_BYTES = 4096,
 };
 
@@ -30,7 +34,8 @@ struct budget budget_choose(const struct config *cfg, uint64_t limit_bytes)
 {
     struct budget b = {.resident_bytes = cfg->resident_budget_bytes,
                        .mapped_bytes = cfg->mapped_budget_bytes,
-                       .populated_bytes = cfg->populate_window_bytes};
+                       .populated_bytes = cfg->populate_window_bytes,
+                       .flush_bytes = cfg->flush_bytes};
     if (b.resident_bytes == 0)
         b.resident_bytes = within(limit_bytes / RESIDENT_DIVISOR, RESIDENT_MIN_BYTES, INT64_MAX);
     if (b.mapped_bytes == 0)
@@ -41,6 +46,8 @@ struct budget budget_choose(const struct config *cfg, uint64_t limit_bytes)
         b.populated_bytes =
             within(b.resident_bytes / POPULATED_DIVISOR, POPULATED_MIN_BYTES, POPULATED_MAX_BYTES);
     b.populated_bytes -= b.populated_bytes % PAGE_BYTES;
+    if (b.flush_bytes == 0)
+        b.flush_bytes = within(b.resident_bytes / FLUSH_DIVISOR, FLUSH_MIN_BYTES, FLUSH_MAX_BYTES);
     return b;
 }
 
@@ -56,8 +63,8 @@ int budget_find(struct budget *ret, const struct config *cfg, struct io *io, str
     }
     *ret = budget_choose(cfg, limit.bytes);
     log_info("memory budgets: resident %" PRIu64 " MiB (%s%s), mapped %" PRIu64
-             " MiB, populated %" PRIu64 " MiB, locked none",
+             " MiB, populated %" PRIu64 " MiB, flushed at %" PRIu64 " MiB, locked none",
              ret->resident_bytes >> 20, limit.bytes ? "half of " : "", source,
-             ret->mapped_bytes >> 20, ret->populated_bytes >> 20);
+             ret->mapped_bytes >> 20, ret->populated_bytes >> 20, ret->flush_bytes >> 20);
     return 0;
 }

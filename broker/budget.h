@@ -12,6 +12,7 @@ struct budget {
     uint64_t resident_bytes;  /* VmRSS, all of the process */
     uint64_t mapped_bytes;    /* of the commit log */
     uint64_t populated_bytes; /* ahead of its writer, at most */
+    uint64_t flush_bytes;     /* unflushed behind it; eight times as many at most */
 };
 
 /* The budgets under a limit of `limit_bytes`. */

@@ -90,10 +90,10 @@ static const struct option options[] = {
     NUMBER("flushIntervalCommitLog", flush_interval_ms, 1, 60000, 0, "500",
            "Time in ms between two flushes of the log, by whole 2 MiB. The rest follows when "
            "four flushes found no more."),
-    NUMBER("flushBytes", flush_bytes, 1048576, 4294967296, 0, "67108864",
+    NUMBER("flushBytes", flush_bytes, 0, 4294967296, 4096, "0",
            "Unflushed bytes of the log that are flushed before the interval is over; at eight "
            "times as many sends wait for the disk. With SYNC_FLUSH: most bytes on their way to the "
-           "disk."),
+           "disk. 0: a sixteenth of `residentMemoryBudget`, from 4 to 64 MiB."),
     CHOICE("flushDiskType", flush_disk_type, "ASYNC_FLUSH SYNC_FLUSH", "ASYNC_FLUSH",
            "When a send is answered: once stored in memory that survives the process, or once on "
            "disk."),

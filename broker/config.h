@@ -35,7 +35,7 @@ struct config {
     uint64_t max_request_bytes;           /* maxRequestSize */
     uint64_t request_memory_bytes;        /* maxRequestMemory */
     uint64_t flush_interval_ms;           /* flushIntervalCommitLog */
-    uint64_t flush_bytes;                 /* flushBytes: unflushed at most before a flush */
+    uint64_t flush_bytes;                 /* flushBytes; 0: derived */
     uint64_t flush_disk_type;             /* flushDiskType: enum store_flush */
     uint64_t resident_budget_bytes;       /* residentMemoryBudget; 0: derived, see budget.h */
     uint64_t mapped_budget_bytes;         /* mappedMemoryBudget; 0: derived */

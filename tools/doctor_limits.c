@@ -78,11 +78,12 @@ static struct doctor_check check_cgroup_memory(const struct host *h)
     bool is_limited = h->cgroup.memory_bytes < HOST_NO_LIMIT;
     bool is_low = h->cgroup.memory_bytes < DOCTOR_STALL_BYTES + DOCTOR_REQUEST_BYTES;
     enum doctor_state state = is_low ? DOCTOR_FOUND : is_limited ? DOCTOR_NOTE : DOCTOR_FINE;
-    doctor_say(&c, state,
-               "The page cache of a store is charged to the broker's cgroup. At the limit each new "
-               "page takes back an old one, and dirty ones are written first: dirty pages and "
-               "requests may take 1.1 GiB together before that (flushBytes, populateWindow, "
-               "maxRequestMemory).");
+    doctor_say(
+        &c, state,
+        "The page cache of a store is charged to the broker's cgroup. At the limit each new "
+        "page takes back an old one, and dirty ones are written first: dirty pages and "
+        "requests may take 1.1 GiB together before that (flushBytes and populateWindow, which "
+        "follow a smaller limit unless they are set, and maxRequestMemory).");
     if (is_low)
         doctor_advise(&c, "raise the limit, or lower those options to what fits into it");
     return c;

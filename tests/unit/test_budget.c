@@ -43,6 +43,16 @@ START_TEST(the_window_is_an_eighth_up_to_what_is_ever_used)
 }
 END_TEST
 
+START_TEST(what_waits_for_the_disk_is_half_of_the_page_caches_share)
+{
+    ck_assert_uint_eq(8 * budget_choose(&cfg, 512 * MIB).flush_bytes, 128 * MIB);
+    ck_assert_uint_eq(budget_choose(&cfg, 16 * MIB).flush_bytes, 4 * MIB);
+    ck_assert_uint_eq(budget_choose(&cfg, 64 * GIB).flush_bytes, 64 * MIB);
+    set("flushBytes=1048576");
+    ck_assert_uint_eq(budget_choose(&cfg, 512 * MIB).flush_bytes, MIB);
+}
+END_TEST
+
 START_TEST(the_window_is_whole_pages)
 {
     set("residentMemoryBudget=100000001");
@@ -93,6 +103,7 @@ static Suite *suite(void)
     tcase_add_test(c, half_of_the_limit_may_be_resident);
     tcase_add_test(c, a_small_limit_leaves_what_a_broker_needs_to_run);
     tcase_add_test(c, the_window_is_an_eighth_up_to_what_is_ever_used);
+    tcase_add_test(c, what_waits_for_the_disk_is_half_of_the_page_caches_share);
     tcase_add_test(c, the_window_is_whole_pages);
     tcase_add_test(c, sixteen_times_as_much_may_be_mapped);
     tcase_add_test(c, a_limit_that_is_none_does_not_overflow);
