@@ -56,7 +56,8 @@ public final class BrokerProbe {
 
     // ---- the servers ----
 
-    // Starts them as their main functions do, and stops the broker as its shutdown hook does.
+    // Starts them as their main functions do, and stops the broker as its shutdown hook does. The
+    // others are not shut down: each waits for seconds then, and has nothing left to save.
     private static void serve(String[] args) throws Exception {
         int namesPort = freePort();
         String names = "127.0.0.1:" + namesPort;
@@ -66,9 +67,30 @@ public final class BrokerProbe {
         BrokerController broker = BrokerStartup.start(BrokerStartup.createBrokerController(
             new String[] {"-c", write("broker.conf", brokerConf(args, names))}));
         List<String> topics = List.of(args).subList(5, args.length);
+        DefaultMQPullConsumer consumer = new DefaultMQPullConsumer(args[3]);
+        consumer.setNamesrvAddr(names);
+        consumer.start();
+        awaitRoute(consumer, topics.get(0));
         append(names, topics.get(0), Integer.parseInt(args[4]));
-        consume(names, args[3], topics);
+        for (String topic : topics)
+            for (MessageQueue queue : consumer.fetchSubscribeMessageQueues(topic))
+                consume(consumer, queue);
         broker.shutdown();
+    }
+
+    // The broker may not have registered yet.
+    private static void awaitRoute(DefaultMQPullConsumer consumer, String topic) throws Exception {
+        long end = System.currentTimeMillis() + PATIENCE_MS;
+        for (;;) {
+            try {
+                consumer.fetchSubscribeMessageQueues(topic);
+                return;
+            } catch (MQClientException unknown) {
+                if (System.currentTimeMillis() > end)
+                    throw unknown;
+                Thread.sleep(100);
+            }
+        }
     }
 
     private static String write(String name, String text) throws IOException {
@@ -127,8 +149,6 @@ public final class BrokerProbe {
 
     // ---- producing ----
 
-    // The clients are not shut down: each waits for seconds then, and has nothing left to save.
-
     // To queue 0. The short ones are one batch, the long ones are compressed.
     private static void append(String names, String topic, int count) throws Exception {
         if (count == 0)
@@ -164,30 +184,6 @@ public final class BrokerProbe {
     }
 
     // ---- consuming ----
-
-    private static void consume(String names, String group, List<String> topics) throws Exception {
-        DefaultMQPullConsumer consumer = new DefaultMQPullConsumer(group);
-        consumer.setNamesrvAddr(names);
-        consumer.start();
-        for (String topic : topics)
-            for (MessageQueue queue : queuesOf(consumer, topic))
-                consume(consumer, queue);
-    }
-
-    // The broker may not have registered yet.
-    private static Set<MessageQueue> queuesOf(DefaultMQPullConsumer consumer, String topic)
-        throws Exception {
-        long end = System.currentTimeMillis() + PATIENCE_MS;
-        for (;;) {
-            try {
-                return consumer.fetchSubscribeMessageQueues(topic);
-            } catch (MQClientException unknown) {
-                if (System.currentTimeMillis() > end)
-                    throw unknown;
-                Thread.sleep(100);
-            }
-        }
-    }
 
     // From the group's position, or the first that is there when it has none.
     private static void consume(DefaultMQPullConsumer consumer, MessageQueue queue)
