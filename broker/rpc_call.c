@@ -19,12 +19,8 @@
 
 #include <assert.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include <grpc/support/alloc.h>
-#include <grpc/support/time.h>
 
 #include "broker/tsan.h"
 
