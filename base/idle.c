@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+enum { KEPT_BYTES = 64 * 1024 }; /* of a room, from request to request */
+
 void idle_init(struct idle *idle, unsigned n_max)
 {
     *idle = (struct idle){.n_max = n_max};
@@ -58,6 +60,12 @@ void *idle_room_get(struct idle_room *room, size_t bytes)
     room->memory = malloc(bytes);
     room->bytes = room->memory ? bytes : 0;
     return room->memory;
+}
+
+void idle_room_trim(struct idle_room *room)
+{
+    if (room->bytes > KEPT_BYTES)
+        idle_room_fini(room);
 }
 
 void idle_room_fini(struct idle_room *room)

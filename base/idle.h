@@ -48,6 +48,9 @@ struct idle_room {
 /* At least so many bytes; what was in them is lost. NULL: no memory. */
 void *idle_room_get(struct idle_room *room, size_t bytes);
 
+/* Gives it back when it is larger than a usual request needs. */
+void idle_room_trim(struct idle_room *room);
+
 void idle_room_fini(struct idle_room *room);
 
 #endif

@@ -118,6 +118,8 @@ static void give_back(struct broker *b, struct ack *a)
 {
     refused_clear(&a->refused);
     proto_ack_forget(a->walker);
+    idle_room_trim(&a->results_room);
+    idle_room_trim(&a->reply_room);
     if (!idle_keep(&b->acks, &a->idle))
         free_ack(&a->idle);
 }
@@ -162,6 +164,7 @@ static struct proto_ack_result sum_up(const struct ack *a)
         sum.code = CODE(MULTIPLE_RESULTS);
         if (a->results[0].code == CODE(OK))
             sum.text = a->results[i].text;
+        break;
     }
     return sum;
 }

@@ -7,11 +7,12 @@
 
 #include <stdlib.h>
 
+#include "base/arena.h"
 #include "broker/bounds.h"
 #include "broker/convert.h"
 #include "broker/refused.h"
 
-/* One request. Kept in the broker from one to the next, with its memory: some 35 KiB. */
+/* One request. Kept in the broker from one to the next, with its memory. */
 struct send {
     struct idle_item idle; /* first */
     struct broker *b;
@@ -27,7 +28,7 @@ struct send {
     struct rpc_kept *kept;      /* while it waits for the disk */
     struct err failure;         /* code 0: none; of the disk, for what was appended */
     struct idle_room results_room, reply_room;
-    struct convert_properties props;
+    struct convert_properties *props; /* scratch, while its messages are appended */
 };
 
 static void note_failed(struct send *s, struct proto_result *ret, const struct status *st)
@@ -69,6 +70,8 @@ static void give_back(struct send *s)
 {
     refused_clear(&s->refused);
     proto_send_forget(s->walker);
+    idle_room_trim(&s->results_room);
+    idle_room_trim(&s->reply_room);
     s->kept = NULL;
     s->failure.code = 0;
     if (!idle_keep(&s->b->sends, &s->idle))
@@ -132,7 +135,7 @@ static int append(struct send *s, const struct proto_message *m, struct store_ap
     if (!rc)
         rc = check_type(&s->topic, m, st);
     if (!rc)
-        rc = convert_to_record(m, &s->origin, &s->props, &record, st);
+        rc = convert_to_record(m, &s->origin, s->props, &record, st);
     if (rc)
         return rc;
     record.queue_id = choose_queue(s->b, &s->topic, m);
@@ -173,10 +176,13 @@ static int survey(const struct send *s, struct status *st)
     return handler_await_topic(s->b, s->call, s->messages[0].topic, st);
 }
 
-static int make_results(struct send *s, struct err *e)
+static int make_room(struct send *s, struct err *e)
 {
     s->results = idle_room_get(&s->results_room, s->n * sizeof s->results[0]);
-    return s->results || s->n == 0 ? 0 : err_set(e, ERR_NOMEM, "no memory for %zu messages", s->n);
+    s->props = arena_take(rpc_arena(s->call), sizeof *s->props);
+    if ((s->results || s->n == 0) && s->props)
+        return 0;
+    return err_set(e, ERR_NOMEM, "no memory for %zu messages", s->n);
 }
 
 /* ---- the reply ---- */
@@ -300,7 +306,7 @@ static int prepare(struct send *s, struct status *st, struct err *e)
         return rc;
     rc = proto_send_read(s->walker, slices, n_slices, &s->messages, &s->n, e);
     if (!rc)
-        rc = make_results(s, e);
+        rc = make_room(s, e);
     return rc ? rc : survey(s, st);
 }
 

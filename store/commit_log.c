@@ -334,6 +334,7 @@ static int wait_for(struct commit_log *log, struct draft *d, enum place place,
                                           &d->queue, e);
     struct mapped_file *f = d->file;
     d->file = NULL;
+    commit_log_rouse(log);
     uint64_t begun_ns = log->io->mono_ns(log->io);
     atomic_fetch_add_explicit(&log->n_waits, 1, memory_order_relaxed); /* a count */
     bool is_helped = f && allocator_help(&log->allocator, f, e);

@@ -17,6 +17,7 @@
 #include "store/outgoing.h"
 #include "store/recent_queues.h"
 #include "store/timing.h"
+#include "store/worker.h"
 
 struct commit_log {
     /* set before start, then constant */
@@ -26,6 +27,7 @@ struct commit_log {
     bool is_written; /* the engine; false: mapped */
     struct store_host host;
     struct consume_queues *queues; /* may be NULL when each append names its queue_seq */
+    struct worker *follower;       /* the dispatcher's; may be NULL */
     struct mapped_files files;
     struct allocator allocator;
     uint64_t begin_off;        /* what lies behind it was appended by this process; constant */
@@ -93,6 +95,13 @@ struct outgoing *commit_log_take(struct commit_log *log);
 
 /* What is below `upto` was written. Thread: the committer. */
 void commit_log_publish(struct commit_log *log, uint64_t upto);
+
+/* Has the dispatcher look: who appended and left that for later is going to wait. */
+static inline void commit_log_rouse(const struct commit_log *log)
+{
+    if (log->follower)
+        worker_wake(log->follower);
+}
 
 /* From here on nothing is appended (I5). Locks: LOCK_APPEND may be held, LOCK_LEAF not. */
 void commit_log_fail(struct commit_log *log);

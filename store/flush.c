@@ -94,6 +94,7 @@ int flusher_wait(struct flusher *fl, struct err *e)
     uint64_t begun_ns = fl->io->mono_ns(fl->io);
     atomic_fetch_add_explicit(&fl->log->n_waits, 1, memory_order_relaxed); /* a count */
     worker_wake(&fl->worker);
+    commit_log_rouse(fl->log);
     lock_take(&fl->lock);
     fl->n_waiting++;
     while (is_too_far(fl) && !commit_log_has_failed(fl->log))

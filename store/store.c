@@ -178,6 +178,7 @@ static int init_parts(struct store *s, const struct store_options *opt, struct e
         rc = flusher_init(&s->flusher, opt, s->io, &s->log, &s->queues, &s->dispatcher, e);
     if (rc < 0)
         return rc;
+    s->log.follower = &s->dispatcher.worker;
     s->dispatcher.follower = &s->indexer.worker;
     s->flusher.indexer = &s->indexer;
     return 0;

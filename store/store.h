@@ -183,7 +183,8 @@ struct store_message {
     struct span properties;  /* encoded text, at most 32,767 bytes */
     const struct span *body; /* pieces; none is copied on its way to mapping or disk */
     size_t n_body;
-    bool defers_dispatch; /* the caller calls store_dispatch soon: the dispatcher is not woken */
+    /* the caller calls store_dispatch soon: the dispatcher is woken only if the append waits */
+    bool defers_dispatch;
 };
 
 struct store_appended {

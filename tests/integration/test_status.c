@@ -450,13 +450,18 @@ static V2(AckMessageResponse) *ack_handles(char *const *handles, size_t n)
 
 START_TEST(a_batch_of_acks_is_answered_one_by_one)
 {
-    struct messaging_batch b;
+    struct messaging_batch b, b2;
     struct messaging_receive r = {
         .topic = "T", .group = "G", .invisible_ms = 10000, .polling_ms = 5000};
+    struct messaging_receive r2 = r;
+    r2.group = "H";
     messaging_send_ok(f.client, "T", NULL, "x");
     messaging_receive(f.client, &r, &b);
+    messaging_receive(f.client, &r2, &b2);
     char *good = messaging_at(&b, 0)->system_properties->receipt_handle;
+    char *foreign = messaging_at(&b2, 0)->system_properties->receipt_handle;
     char *const mixed[] = {good, (char *)"made up", good};
+    char *const worse[] = {good, (char *)"made up", foreign};
     char *const bad[] = {(char *)"made up", (char *)""};
     V2(AckMessageResponse) *reply = ack_handles(mixed, 3);
     ck_assert_int_eq(reply->status->code, CODE(MULTIPLE_RESULTS));
@@ -467,6 +472,10 @@ START_TEST(a_batch_of_acks_is_answered_one_by_one)
     ck_assert_int_eq(reply->entries[1]->status->code, CODE(INVALID_RECEIPT_HANDLE));
     ck_assert_int_eq(reply->entries[2]->status->code, CODE(OK)); /* again is as good as once */
     messaging_free(reply);
+    reply = ack_handles(worse, 3);
+    ck_assert_str_ne(reply->entries[1]->status->message, reply->entries[2]->status->message);
+    ck_assert_str_eq(reply->status->message, reply->entries[1]->status->message);
+    messaging_free(reply);
     reply = ack_handles(bad, 2);
     ck_assert_int_eq(reply->status->code, CODE(INVALID_RECEIPT_HANDLE));
     messaging_free(reply);
@@ -475,6 +484,7 @@ START_TEST(a_batch_of_acks_is_answered_one_by_one)
     ck_assert_uint_eq(reply->n_entries, 0);
     messaging_free(reply);
     messaging_batch_free(&b);
+    messaging_batch_free(&b2);
 }
 END_TEST
 

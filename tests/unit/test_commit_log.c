@@ -110,8 +110,12 @@ static void *append_one(void *arg)
 START_TEST(who_finds_no_file_waits_for_it_outside_the_lock)
 {
     pthread_t thread;
+    struct worker dispatcher;
     int rc = 1;
+    worker_init(&dispatcher, /* step = */ NULL, /* arg = */ NULL);
+    f.log.follower = &dispatcher;
     (void)log_fixture_append(&f, 40 * 1024);
+    ck_assert(!dispatcher.woken);
     ck_assert_int_eq(pthread_create(&thread, NULL, append_one, &rc), 0);
     while (f.log.n_waits == 0 || !f.log.allocator.is_wanted)
         (void)sched_yield();
@@ -120,6 +124,8 @@ START_TEST(who_finds_no_file_waits_for_it_outside_the_lock)
     log_fixture_make_room(&f);
     ck_assert_int_eq(pthread_join(thread, NULL), 0);
     ck_assert_int_eq(rc, 0);
+    ck_assert(dispatcher.woken); /* what was appended before need not wait */
+    worker_fini(&dispatcher);
 }
 END_TEST
 

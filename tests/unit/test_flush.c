@@ -237,7 +237,10 @@ START_TEST(an_append_waits_while_the_disk_is_far_behind)
     ck_assert_int_eq(flusher_wait(&f.flusher, &e), 0);
     ck_assert_uint_eq(f.log.n_waits, 0);
     append_kilobytes(1);
+    f.log.follower = &f.dispatcher.worker;
+    ck_assert(!f.dispatcher.worker.woken);
     ck_assert_int_eq(wait_through_a_step(), 0);
+    ck_assert(f.dispatcher.worker.woken); /* what was appended before need not wait */
     ck_assert_uint_eq(f.log.n_waits, 1);
     ck_assert_uint_eq(count_timed(&f.log.stalls), 1);
     ck_assert_uint_eq(count_timed(&f.log.syncs), f.flusher.n_flushes);

@@ -72,6 +72,19 @@ START_TEST(room_is_made_once_for_as_much_as_was_ever_needed)
 }
 END_TEST
 
+START_TEST(room_of_an_unusual_request_is_given_back)
+{
+    struct idle_room room = {0};
+    void *usual = idle_room_get(&room, 64 * 1024);
+    idle_room_trim(&room);
+    ck_assert_ptr_eq(room.memory, usual);
+    ck_assert_ptr_nonnull(idle_room_get(&room, 64 * 1024 + 1));
+    idle_room_trim(&room);
+    ck_assert_uint_eq(room.bytes, 0);
+    ck_assert_ptr_null(room.memory);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("idle");
@@ -80,6 +93,7 @@ int main(void)
     tcase_add_test(tc, only_so_many_are_kept_and_those_are_freed_at_the_end);
     tcase_add_test(tc, of_a_list_as_many_are_kept_as_there_is_room_for);
     tcase_add_test(tc, room_is_made_once_for_as_much_as_was_ever_needed);
+    tcase_add_test(tc, room_of_an_unusual_request_is_given_back);
     suite_add_tcase(suite, tc);
     return suite_run(suite);
 }
