@@ -1,28 +1,18 @@
 /* How much memory the broker may take.
  *
- * Half of the limit is for what the process points at; the other half is left to the page cache,
- * which is charged to the same limit. Mapping costs address space and page tables, 2 MiB for each
- * resident GiB, so much more may be mapped than is resident. Unflushed pages are in the page cache
- * and cannot be given back: eight times what starts a flush may be there, half of that cache. */
+ * How the limit is shared out: base/memory_share.c. Mapping costs address space and page tables,
+ * 2 MiB for each resident GiB, so much more may be mapped than is resident. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/budget.h"
 
 #include <inttypes.h>
 
 #include "base/log.h"
+#include "base/memory_share.h"
 
 enum {
-    RESIDENT_DIVISOR = 2,
-    RESIDENT_MIN_BYTES = 64 << 20,
     MAPPED_FACTOR = 16,
     MAPPED_MIN_FILES = 4, /* the one written to, the next, and two that are read */
-    POPULATED_DIVISOR = 8,
-    POPULATED_MIN_BYTES = 4 << 20,
-    POPULATED_MAX_BYTES = 64 << 20, /* 100 ms at the highest rate measured */
-    FLUSH_DIVISOR = 16,
-    FLUSH_MIN_BYTES = 4 << 20, /* two units of a flush */
-    FLUSH_MAX_BYTES = 64 << 20,
-    PAGE_BYTES = 4096,
 };
 
 static uint64_t within(uint64_t value, uint64_t least, uint64_t most)
@@ -37,17 +27,15 @@ struct budget budget_choose(const struct config *cfg, uint64_t limit_bytes)
                        .populated_bytes = cfg->populate_window_bytes,
                        .flush_bytes = cfg->flush_bytes};
     if (b.resident_bytes == 0)
-        b.resident_bytes = within(limit_bytes / RESIDENT_DIVISOR, RESIDENT_MIN_BYTES, INT64_MAX);
+        b.resident_bytes = memory_share_resident(limit_bytes);
     if (b.mapped_bytes == 0)
         b.mapped_bytes = within(b.resident_bytes, 0, INT64_MAX / MAPPED_FACTOR) * MAPPED_FACTOR;
     if (cfg->mapped_budget_bytes == 0)
         b.mapped_bytes = within(b.mapped_bytes, MAPPED_MIN_FILES * cfg->log_file_bytes, INT64_MAX);
     if (b.populated_bytes == 0)
-        b.populated_bytes =
-            within(b.resident_bytes / POPULATED_DIVISOR, POPULATED_MIN_BYTES, POPULATED_MAX_BYTES);
-    b.populated_bytes -= b.populated_bytes % PAGE_BYTES;
+        b.populated_bytes = memory_share_populated(b.resident_bytes);
     if (b.flush_bytes == 0)
-        b.flush_bytes = within(b.resident_bytes / FLUSH_DIVISOR, FLUSH_MIN_BYTES, FLUSH_MAX_BYTES);
+        b.flush_bytes = memory_share_flush(b.resident_bytes);
     return b;
 }
 

@@ -8,12 +8,11 @@
  * tail is taken too.
  * Only queues that got entries since the last step are looked at; the dispatcher lists them.
  * When much is unflushed before the interval is over the log alone is flushed, in pieces: queues
- * are small and many. When the disk cannot follow appenders wait, at BEHIND_MAX times the limit.
- * The checkpoint also counts queues and entries, so that a start after a crash sees when some were
- * lost. Counted is no more than what is below its position on disk: else a start would walk the
- * whole log for nothing.
- * After one failed sync nobody knows what the disk has: the log refuses appends until it is
- * reopened (I5). */
+ * are small and many. When the disk cannot follow appenders wait, at STORE_BEHIND_MAX times the
+ * limit. The checkpoint also counts queues and entries, so that a start after a crash sees when
+ * some were lost. Counted is no more than what is below its position on disk: else a start would
+ * walk the whole log for nothing. After one failed sync nobody knows what the disk has: the log
+ * refuses appends until it is reopened (I5). */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/flush.h"
 
@@ -24,7 +23,6 @@ enum {
     UNIT_BYTES =
         2 << 20, /* the largest folio: with a device that reads far ahead they are so large */
     THOROUGH_STEPS = 4,
-    BEHIND_MAX = 8, /* times the limit: appenders wait for the disk */
     WAIT_MS = 1000, /* only against a lost thread: what moves wakes the waiters */
     NS_PER_MS = 1000000,
 };
@@ -59,7 +57,7 @@ static bool set_marks(struct flusher *fl)
 {
     uint64_t flushed = atomic_load_explicit(&fl->flushed, memory_order_acquire);
     uint64_t wake_off = flushed + fl->limit_bytes;
-    atomic_store_explicit(&fl->stop_off, flushed + BEHIND_MAX * fl->limit_bytes,
+    atomic_store_explicit(&fl->stop_off, flushed + STORE_BEHIND_MAX * fl->limit_bytes,
                           memory_order_release); /* pairs with flusher_wait */
     atomic_store_explicit(&fl->wake_off, wake_off, memory_order_seq_cst);
     return atomic_load_explicit(&fl->log->published, memory_order_seq_cst) >= wake_off;

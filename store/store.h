@@ -97,6 +97,9 @@ enum store_flush {
     STORE_FLUSH_SYNC,  /* once it is on disk */
 };
 
+/* Appends wait for the disk once this many times `flush_bytes` are unflushed. */
+enum { STORE_BEHIND_MAX = 8 };
+
 /* A topic that was deleted: records of its name below `below_log_off` are in no queue. */
 struct store_deleted {
     const char *topic;
@@ -118,7 +121,7 @@ struct store_options {
     uint32_t max_message_bytes;     /* maxMessageSize, 4 MiB: bound of a body */
     enum store_flush flush;         /* flushDiskType */
     uint32_t flush_interval_ms;     /* flushIntervalCommitLog, 500 */
-    uint64_t flush_bytes;           /* unflushed: flushed before the interval; 8 times: wait */
+    uint64_t flush_bytes;           /* unflushed: flushed before the interval, 64 MiB */
     uint64_t populate_window_bytes; /* populated ahead of the writer at most, 64 MiB */
     uint64_t mapped_budget_bytes;   /* cold commit-log files beyond it are unmapped; 0: no limit */
     uint64_t resident_budget_bytes; /* of this process's memory; 0: no limit (docs/memory.md) */

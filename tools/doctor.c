@@ -6,6 +6,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/memory_share.h"
+#include "store/store.h"
+
 const char *doctor_bytes(uint64_t bytes, char ret[DOCTOR_BYTES_TEXT])
 {
     static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
@@ -16,6 +19,25 @@ const char *doctor_bytes(uint64_t bytes, char ret[DOCTOR_BYTES_TEXT])
     (void)snprintf(ret, DOCTOR_BYTES_TEXT, unit > 0 && n < 100 ? "%.1f %s" : "%.0f %s", n,
                    units[unit]);
     return ret;
+}
+
+/* The least of what base/memory_limit.c goes by; without any, more than all of them. */
+static uint64_t memory_limit_of(const struct host *h)
+{
+    uint64_t bytes = h->vm.available_bytes;
+    bytes = h->cgroup.memory_bytes < bytes ? h->cgroup.memory_bytes : bytes;
+    return h->cgroup.memory_high_bytes < bytes ? h->cgroup.memory_high_bytes : bytes;
+}
+
+struct doctor_need doctor_need(const struct host *h)
+{
+    uint64_t resident_bytes = memory_share_resident(memory_limit_of(h));
+    uint64_t populated_bytes = memory_share_populated(resident_bytes);
+    uint64_t flush_bytes = memory_share_flush(resident_bytes);
+    uint64_t stall_bytes = STORE_BEHIND_MAX * flush_bytes + populated_bytes;
+    return (struct doctor_need){.dirty_bytes = flush_bytes + populated_bytes,
+                                .stall_bytes = stall_bytes,
+                                .total_bytes = stall_bytes + DOCTOR_REQUEST_BYTES};
 }
 
 struct doctor_check doctor_check(const char *group, const char *name, const char *fmt, ...)

@@ -43,14 +43,17 @@ void doctor_limits(const struct host *h, const struct doctor_store *s, doctor_fn
 
 /* ---- for those parts ---- */
 
-/* Of a store with the options as they come: what it has dirty in memory at most before its own
- * flusher acts (flushBytes and populateWindow), before its senders wait (eight times flushBytes and
- * populateWindow), and what requests may take (maxRequestMemory). */
-enum {
-    DOCTOR_DIRTY_BYTES = 128 << 20,
-    DOCTOR_STALL_BYTES = 576 << 20,
-    DOCTOR_REQUEST_BYTES = 512 << 20,
+/* What requests may take with the options as they come (maxRequestMemory). */
+enum { DOCTOR_REQUEST_BYTES = 512 << 20 };
+
+/* What a broker that starts here with the options as they come may take of its memory limit. */
+struct doctor_need {
+    uint64_t dirty_bytes; /* before its flusher acts: flushBytes and populateWindow */
+    uint64_t stall_bytes; /* before senders wait: eight times flushBytes, and populateWindow */
+    uint64_t total_bytes; /* that and requests */
 };
+
+struct doctor_need doctor_need(const struct host *h);
 
 /* A check about to be made: `value` is formatted, the state is FINE. */
 struct doctor_check doctor_check(const char *group, const char *name, const char *fmt, ...)

@@ -76,16 +76,19 @@ static struct doctor_check check_cgroup_memory(const struct host *h)
 {
     struct doctor_check c = doctor_check_bytes("cgroup", "memory limit", h->cgroup.memory_bytes);
     bool is_limited = h->cgroup.memory_bytes < HOST_NO_LIMIT;
-    bool is_low = h->cgroup.memory_bytes < DOCTOR_STALL_BYTES + DOCTOR_REQUEST_BYTES;
+    char need[DOCTOR_BYTES_TEXT];
+    uint64_t need_bytes = doctor_need(h).total_bytes;
+    bool is_low = h->cgroup.memory_bytes < need_bytes;
     enum doctor_state state = is_low ? DOCTOR_FOUND : is_limited ? DOCTOR_NOTE : DOCTOR_FINE;
     doctor_say(
         &c, state,
         "The page cache of a store is charged to the broker's cgroup. At the limit each new "
         "page takes back an old one, and dirty ones are written first: dirty pages and "
-        "requests may take 1.1 GiB together before that (flushBytes and populateWindow, which "
-        "follow a smaller limit unless they are set, and maxRequestMemory).");
+        "requests may take %s together before that (eight times flushBytes and populateWindow, "
+        "which follow a smaller limit unless they are set, and maxRequestMemory).",
+        doctor_bytes(need_bytes, need));
     if (is_low)
-        doctor_advise(&c, "raise the limit, or lower those options to what fits into it");
+        doctor_advise(&c, "raise the limit, or lower maxRequestMemory to what fits into it");
     return c;
 }
 

@@ -129,16 +129,19 @@ static struct doctor_check check_background(const struct host *h)
     struct doctor_check c = check_mark(h->vm.background_bytes ? "vm.dirty_background_bytes"
                                                               : "vm.dirty_background_ratio",
                                        h->vm.background_bytes, h->vm.background_ratio, mark);
-    bool is_low = mark < DOCTOR_DIRTY_BYTES;
+    char dirty[DOCTOR_BYTES_TEXT];
+    uint64_t dirty_bytes = doctor_need(h).dirty_bytes;
+    bool is_low = mark < dirty_bytes;
     doctor_say(&c, is_low ? DOCTOR_FOUND : DOCTOR_FINE,
                "From here on the kernel writes dirty pages by itself. A store under load has up to "
-               "128 MiB of them on purpose (flushBytes and populateWindow); below that the kernel "
-               "writes pages that are ready but empty, and the store the same ones again.");
+               "%s of them on purpose (flushBytes and populateWindow); below that the kernel "
+               "writes pages that are ready but empty, and the store the same ones again.",
+               doctor_bytes(dirty_bytes, dirty));
     if (is_low)
         doctor_advise(&c,
-                      "sysctl -w vm.dirty_background_bytes=%d, or lower flushBytes and "
+                      "sysctl -w vm.dirty_background_bytes=%" PRIu64 ", or lower flushBytes and "
                       "populateWindow",
-                      2 * DOCTOR_DIRTY_BYTES);
+                      2 * dirty_bytes);
     return c;
 }
 
@@ -147,15 +150,18 @@ static struct doctor_check check_dirty(const struct host *h)
     uint64_t mark = mark_of(h, h->vm.dirty_bytes, h->vm.dirty_ratio);
     struct doctor_check c = check_mark(h->vm.dirty_bytes ? "vm.dirty_bytes" : "vm.dirty_ratio",
                                        h->vm.dirty_bytes, h->vm.dirty_ratio, mark);
-    bool is_low = mark < DOCTOR_STALL_BYTES;
+    char stall[DOCTOR_BYTES_TEXT];
+    uint64_t stall_bytes = doctor_need(h).stall_bytes;
+    bool is_low = mark < stall_bytes;
     doctor_say(&c, is_low ? DOCTOR_FOUND : DOCTOR_FINE,
                "From here on the kernel puts every thread that dirties a page to sleep. A store's "
-               "senders wait for the disk at 576 MiB (eight times flushBytes, and populateWindow); "
+               "senders wait for the disk at %s (eight times flushBytes, and populateWindow); "
                "below that the kernel stops the thread that makes pages ready, and "
-               "appends with it.");
+               "appends with it.",
+               doctor_bytes(stall_bytes, stall));
     if (is_low)
-        doctor_advise(&c, "sysctl -w vm.dirty_bytes=%d, or lower flushBytes",
-                      2 * DOCTOR_STALL_BYTES);
+        doctor_advise(&c, "sysctl -w vm.dirty_bytes=%" PRIu64 ", or lower flushBytes",
+                      2 * stall_bytes);
     return c;
 }
 
@@ -250,13 +256,15 @@ static struct doctor_check check_memory(const struct host *h, const struct docto
                                          doctor_bytes(h->vm.total_bytes, total));
     if (h->vm.available_bytes >= HOST_NO_LIMIT || h->vm.total_bytes >= HOST_NO_LIMIT)
         c = doctor_check_number("memory", "available", HOST_UNKNOWN);
-    bool is_low = h->vm.available_bytes < DOCTOR_STALL_BYTES + DOCTOR_REQUEST_BYTES;
+    char need[DOCTOR_BYTES_TEXT];
+    uint64_t need_bytes = doctor_need(h).total_bytes;
+    bool is_low = h->vm.available_bytes < need_bytes;
     doctor_say(&c, is_low ? DOCTOR_FOUND : DOCTOR_FINE,
                "The page cache of a store lives in it: %s of this one is there now. Its dirty "
-               "pages and its requests may take 1.1 GiB together.",
-               doctor_bytes(s->resident_bytes, resident));
+               "pages and its requests may take %s together.",
+               doctor_bytes(s->resident_bytes, resident), doctor_bytes(need_bytes, need));
     if (is_low)
-        doctor_advise(&c, "lower flushBytes, populateWindow and maxRequestMemory, or add memory");
+        doctor_advise(&c, "lower maxRequestMemory, or add memory");
     return c;
 }
 

@@ -256,6 +256,39 @@ START_TEST(limits_of_the_cgroup_are_told)
 }
 END_TEST
 
+START_TEST(a_smaller_limit_is_held_against_what_is_derived_from_it)
+{
+    struct host h = good_host();
+    h.cgroup.memory_bytes = 1 << 30;
+    struct doctor_check c = examine(&h, &good_store, "memory limit").check;
+    ck_assert_int_eq(c.state, DOCTOR_NOTE);
+    ck_assert_ptr_nonnull(strstr(c.why, " 832 MiB ")); /* 8 * 32 + 64 + 512 */
+    h.cgroup.memory_high_bytes = 256 << 20;
+    c = examine(&h, &good_store, "memory limit").check;
+    ck_assert_ptr_nonnull(strstr(c.why, " 592 MiB ")); /* 8 * 8 + 16 + 512 */
+    h.cgroup.memory_bytes = 256 << 20;
+    c = examine(&h, &good_store, "memory limit").check;
+    ck_assert_int_eq(c.state, DOCTOR_FOUND);
+    ck_assert_ptr_null(strstr(c.remedy, "flushBytes")); /* it follows */
+}
+END_TEST
+
+START_TEST(a_small_machine_is_held_against_what_is_derived_from_it)
+{
+    struct host h = good_host();
+    h.vm.available_bytes = 1 << 30;
+    struct doctor_check c = examine(&h, &good_store, "available").check;
+    ck_assert_int_eq(c.state, DOCTOR_FINE);
+    ck_assert_ptr_nonnull(strstr(c.why, " 832 MiB "));
+    h.vm.dirty_bytes = 320 << 20;
+    h.vm.background_bytes = 96 << 20;
+    ck_assert_int_eq(state_of(&h, "vm.dirty_bytes"), DOCTOR_FINE);
+    ck_assert_int_eq(state_of(&h, "vm.dirty_background_bytes"), DOCTOR_FINE);
+    h.vm.available_bytes = 600 << 20;
+    ck_assert_int_eq(state_of(&h, "available"), DOCTOR_FOUND);
+}
+END_TEST
+
 START_TEST(bytes_are_put_into_words)
 {
     char text[DOCTOR_BYTES_TEXT];
@@ -283,6 +316,8 @@ int main(void)
     tcase_add_test(tc, a_long_read_ahead_is_found);
     tcase_add_test(tc, limits_of_the_process_are_held_against_the_store);
     tcase_add_test(tc, limits_of_the_cgroup_are_told);
+    tcase_add_test(tc, a_smaller_limit_is_held_against_what_is_derived_from_it);
+    tcase_add_test(tc, a_small_machine_is_held_against_what_is_derived_from_it);
     tcase_add_test(tc, bytes_are_put_into_words);
     suite_add_tcase(suite, tc);
     return suite_run(suite);
