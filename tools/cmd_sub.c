@@ -31,7 +31,7 @@ struct sub {
 static void catch_signals(void)
 {
     struct sigaction ignore = {.sa_handler = SIG_IGN};
-    interrupt_catch();
+    interrupt_catch(INTERRUPT_ENDS_SLEEP);
     (void)sigaction(SIGPIPE, &ignore, NULL);
 }
 

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <time.h>
@@ -81,6 +82,13 @@ static int show(const struct top *t, struct top_sample *before, struct top_sampl
     return rc;
 }
 
+/* Of output that nobody reads: it would be waited for again at the end. */
+static void drop_unwritten(void)
+{
+    __fpurge(stdout);
+    clearerr(stdout);
+}
+
 /* One line or screen for each interval that is over. */
 static int watch(const struct top *t, struct client *c, struct err *e)
 {
@@ -100,6 +108,10 @@ static int watch(const struct top *t, struct client *c, struct err *e)
         now = (struct top_sample){0};
     }
     top_sample_fini(&before);
+    if (rc < 0 && interrupt_came()) {
+        drop_unwritten();
+        rc = 0; /* it ended a write, or a question: as wanted */
+    }
     return rc;
 }
 
@@ -117,7 +129,7 @@ static int connect_and_watch(const struct top *t, struct err *e)
     int rc = wire_connect(&c, &t->broker, e);
     if (rc < 0)
         return rc;
-    interrupt_catch(); /* so that the terminal is left as it was */
+    interrupt_catch(INTERRUPT_ENDS_CALLS); /* so that the terminal is left as it was */
     rc = t->is_screen ? watch_on_screen(t, c, e) : watch(t, c, e);
     client_close(c);
     return rc;

@@ -14,9 +14,10 @@ static void on_signal(int number)
     atomic_store_explicit(&has_come, 1, memory_order_relaxed);
 }
 
-void interrupt_catch(void)
+void interrupt_catch(enum interrupt_ends ends)
 {
-    struct sigaction stop = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    struct sigaction stop = {.sa_handler = on_signal,
+                             .sa_flags = ends == INTERRUPT_ENDS_SLEEP ? SA_RESTART : 0};
     (void)sigemptyset(&stop.sa_mask);
     (void)sigaction(SIGINT, &stop, NULL);
     (void)sigaction(SIGTERM, &stop, NULL);

@@ -5,8 +5,13 @@
 
 #include <stdbool.h>
 
-/* From now on SIGINT and SIGTERM are noted and end a sleep, but no other call. */
-void interrupt_catch(void);
+enum interrupt_ends {
+    INTERRUPT_ENDS_SLEEP, /* and no other call: a write that waits for its reader goes on waiting */
+    INTERRUPT_ENDS_CALLS, /* also such a write, with EINTR; what follows it waits again */
+};
+
+/* From now on SIGINT and SIGTERM are noted, and end what the calling thread waits in. */
+void interrupt_catch(enum interrupt_ends ends);
 
 /* Whether one has come. Thread: any. */
 bool interrupt_came(void);

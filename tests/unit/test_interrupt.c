@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/time.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tests/lib/suite.h"
 
@@ -14,7 +15,7 @@ enum { SOON_US = 1000, LONG_S = 3600 };
 START_TEST(a_signal_is_noted_and_ends_nothing)
 {
     const int number = _i == 0 ? SIGINT : SIGTERM;
-    interrupt_catch();
+    interrupt_catch(INTERRUPT_ENDS_SLEEP);
     ck_assert(_i > 0 || !interrupt_came()); /* in one process it stays */
     ck_assert_int_eq(raise(number), 0);
     ck_assert(interrupt_came());
@@ -33,10 +34,36 @@ START_TEST(a_sleep_ends)
                                    .it_interval = {.tv_usec = SOON_US}};
     const struct timespec longer = {.tv_sec = LONG_S};
     struct sigaction alarm = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
-    interrupt_catch();
+    interrupt_catch(INTERRUPT_ENDS_SLEEP);
     ck_assert_int_eq(sigaction(SIGALRM, &alarm, NULL), 0);
     ck_assert_int_eq(setitimer(ITIMER_REAL, &soon, NULL), 0);
     ck_assert_int_lt(nanosleep(&longer, NULL), 0);
+    ck_assert_int_eq(errno, EINTR);
+    ck_assert(interrupt_came());
+}
+END_TEST
+
+/* Again and again: the first may come before the call that is to end. */
+static void interrupt_soon(void)
+{
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGTERM};
+    const struct itimerspec soon = {.it_value = {.tv_nsec = SOON_US * 1000},
+                                    .it_interval = {.tv_nsec = SOON_US * 1000}};
+    timer_t timer;
+    ck_assert_int_eq(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
+    ck_assert_int_eq(timer_settime(timer, 0, &soon, NULL), 0);
+}
+
+START_TEST(a_write_that_nobody_reads_ends)
+{
+    static const char block[4096];
+    int ends[2];
+    interrupt_catch(INTERRUPT_ENDS_CALLS);
+    ck_assert_int_eq(pipe(ends), 0);
+    interrupt_soon();
+    ssize_t n = 0;
+    while (n >= 0)
+        n = write(ends[1], block, sizeof block);
     ck_assert_int_eq(errno, EINTR);
     ck_assert(interrupt_came());
 }
@@ -48,6 +75,7 @@ int main(void)
     TCase *tc = tcase_create("interrupt");
     tcase_add_loop_test(tc, a_signal_is_noted_and_ends_nothing, 0, 2);
     tcase_add_test(tc, a_sleep_ends);
+    tcase_add_test(tc, a_write_that_nobody_reads_ends);
     suite_add_tcase(suite, tc);
     return suite_run(suite);
 }
