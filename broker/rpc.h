@@ -1,5 +1,6 @@
-/* The gRPC server: calls as explicit state machines over completion queues. No gRPC type leaves
- * rpc.c (and acceptor.c); handlers see spans and pieces. */
+/* The gRPC server: calls as explicit state machines over completion queues. gRPC types stay in
+ * rpc*.c, their private headers (rpc_internal.h, rpc_batch.h, rpc_send.h) and acceptor.c; handlers
+ * see spans and pieces. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef BROKER_RPC_H
 #define BROKER_RPC_H
