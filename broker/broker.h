@@ -26,7 +26,6 @@
 #include "store/store.h"
 
 struct stream; /* an open telemetry stream: h_session.c */
-struct send;   /* a publish request: h_send.c */
 
 /* Only handlers and broker.c look inside. */
 struct broker {
