@@ -21,8 +21,10 @@ struct hold_entry {
     struct span group;
     /* Whether an arrival's tag code can be of interest; NULL: any. Pure; called under LOCK_HOLD. */
     bool (*match)(void *arg, int64_t tag_code);
-    /* Called once at most, on the thread of hold_notify*, with no lock held. The entry is no longer
-     * parked then and may be parked again or freed in it. */
+    /* Called once at most, on the thread of hold_notify*, without LOCK_HOLD but with what its
+     * caller holds: LOCK_ROLE for an arrival, LOCK_RECEIVE of another receive that passes its wake
+     * on. So it takes only locks that rank after LOCK_ROLE. The entry is no longer parked then and
+     * may be parked again or freed in it. */
     void (*wake)(void *arg);
     void *arg;
 

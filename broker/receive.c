@@ -293,7 +293,8 @@ static void on_wake(void *arg)
     receive_unref(r); /* the parked entry's */
 }
 
-/* On the dispatcher or a worker, with no lock held: the work is left to a worker. */
+/* On any thread, maybe under LOCK_ROLE or another receive's lock (hold.h): the work, which takes
+ * this one's, is left to a worker. */
 static void wake(void *arg)
 {
     struct receive *r = arg;
