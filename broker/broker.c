@@ -95,7 +95,8 @@ static uint64_t round_of_chores(void *arg)
 
 /* ---- start ---- */
 
-/* On the store's dispatcher: wakes at most one parked receive of each group, by a post. */
+/* On the thread that dispatches, mostly the worker that appended, under LOCK_ROLE: wakes at most
+ * one parked receive of each group, by a post. */
 static void on_arrival(void *arg, const struct store_arrival *a)
 {
     struct broker *b = arg;
