@@ -18,7 +18,7 @@ struct alarm_table;
 int alarm_table_open(struct alarm_table **ret_table, struct hold_table *holds,
                      const struct steady_clock *clock, struct err *e) MUST_CHECK;
 
-/* After the server has stopped: no timer is out. NULL is fine. */
+/* After the server has stopped, and whoever set alarms before it: no timer is out. NULL is fine. */
 void alarm_table_close(struct alarm_table *t);
 
 /* Sees to it that parked receives of the group and topic are woken once the lease's next message is

@@ -3,7 +3,8 @@
  *   holds, store, receipts, topics, groups, leases, alarms, sessions, housekeeper, server
  *
  * The store comes before everything that reads or writes its folder: its lock says whose it is. The
- * server comes last and goes first: every callback finds all the others. */
+ * server comes last and its calls go first: every callback finds all the others. The housekeeper's
+ * jobs use calls and the server, and come from calls: it goes between the two. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/broker.h"
 
@@ -317,7 +318,7 @@ static void end_calls(struct broker *b)
     atomic_store_explicit(&b->is_stopping, true, memory_order_seq_cst);
     (void)hold_notify_all(b->holds);
     h_session_end_streams(b);
-    rpc_server_stop(b->server, (uint32_t)b->cfg.stop_grace_ms);
+    rpc_server_end_calls(b->server, (uint32_t)b->cfg.stop_grace_ms);
 }
 
 static int save_all(struct broker *b, struct err *e)
@@ -337,6 +338,7 @@ int broker_stop(struct broker *b, struct err *e)
         return 0;
     end_calls(b);
     keeper_stop(b->keeper);
+    rpc_server_stop(b->server);
     int rc = save_all(b, e);
     session_table_close(b->sessions);
     alarm_table_close(b->alarms);

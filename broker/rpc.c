@@ -3,11 +3,12 @@
  * Stop goes through these steps, each of which needs the one before:
  *   1. The acceptor takes no more connections, and gRPC no more calls; running ones get their
  *      grace, then are cancelled.
- *   2. gRPC has dropped every connection (is_down). A connection lives as long as its calls, so
- *      every on_end has returned.
+ *   2. Nothing is open (n_open): every on_end has returned and every kept request is dropped. That
+ *      gRPC is down does not say so, for it drops the connections of cancelled calls at once.
  *   3. The timers that are left are posted as not fired.
  *   4. The queues close (is_closing): later posts are kept in `late`; the workers drain and join.
  *   5. The stopping thread runs what is in `late`.
+ * Between 2 and 3 the caller ends the other threads that post, start timers or use calls.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/rpc_internal.h"
@@ -132,7 +133,6 @@ void rpc_post(struct rpc_server *server, void (*fn)(void *arg), void *arg)
     if (server->is_closing) {
         task->next = server->late;
         server->late = task;
-        (void)pthread_cond_signal(&server->changed);
         lock_drop(&server->lock);
         return;
     }
@@ -154,12 +154,10 @@ static void close_posts(struct rpc_server *server)
     lock_drop(&server->lock);
 }
 
-/* The next late task; while requests are kept one more may come. NULL: none will. */
+/* The next late task; NULL: none is left. */
 static struct rpc_task *take_late(struct rpc_server *server)
 {
     lock_take(&server->lock);
-    while (!server->late && server->n_kept > 0)
-        lock_wait(&server->lock, &server->changed, -1);
     struct rpc_task *task = server->late;
     if (task)
         server->late = task->next;
@@ -174,20 +172,22 @@ static void run_late(struct rpc_server *server)
         run_task(task, true);
 }
 
-/* ---- kept requests ---- */
+/* ---- what is open ---- */
 
-void rpc_server_note_kept(struct rpc_server *server)
+void rpc_server_note_opened(struct rpc_server *server)
 {
-    lock_take(&server->lock);
-    server->n_kept++;
-    lock_drop(&server->lock);
+    /* relaxed: whoever adds one is counted */
+    atomic_fetch_add_explicit(&server->n_open, 1, memory_order_relaxed);
 }
 
-void rpc_server_note_dropped(struct rpc_server *server)
+void rpc_server_note_closed(struct rpc_server *server)
 {
+    /* acq_rel: see the field */
+    if (atomic_fetch_sub_explicit(&server->n_open, 1, memory_order_acq_rel) != 1)
+        return;
     lock_take(&server->lock);
-    if (--server->n_kept == 0 && server->is_closing)
-        (void)pthread_cond_signal(&server->changed);
+    server->has_ended = true;
+    (void)pthread_cond_signal(&server->changed);
     lock_drop(&server->lock);
 }
 
@@ -270,11 +270,7 @@ static int open_acceptor(struct rpc_server *server, const struct rpc_options *op
 static void on_down(void *owner, bool ok)
 {
     (void)ok;
-    struct rpc_server *server = owner;
-    lock_take(&server->lock);
-    server->is_down = true;
-    (void)pthread_cond_broadcast(&server->changed);
-    lock_drop(&server->lock);
+    rpc_server_note_closed(owner);
 }
 
 static struct rpc_server *server_new(const struct rpc_options *opt)
@@ -289,6 +285,7 @@ static struct rpc_server *server_new(const struct rpc_options *opt)
     server->n_workers = opt->n_workers ? opt->n_workers : WORKERS_DEFAULT;
     server->workers = gpr_zalloc(server->n_workers * sizeof *server->workers);
     server->down = (struct rpc_tag){on_down, server};
+    atomic_init(&server->n_open, 1); /* gRPC itself, until it is down */
     idle_init(&server->tasks, TASKS_KEPT);
     lock_init(&server->lock, LOCK_LEAF);
     lock_cond_init(&server->changed);
@@ -363,7 +360,7 @@ int rpc_server_start(struct rpc_server **ret_server, const struct rpc_options *o
     acceptor_accept(server->acceptor);
     return 0;
 fail:
-    rpc_server_stop(server, 0);
+    rpc_server_stop(server);
     return rc;
 }
 
@@ -374,20 +371,20 @@ uint16_t rpc_server_port(const struct rpc_server *server)
 
 /* ---- stop ---- */
 
-static bool await_down(struct rpc_server *server, uint64_t until_ms)
+static bool await_end(struct rpc_server *server, uint64_t until_ms)
 {
     struct io *io = io_posix();
     lock_take(&server->lock);
-    while (!server->is_down) {
+    while (!server->has_ended) {
         uint64_t now = io->mono_ns(io) / 1000000;
         if (now >= until_ms)
             break;
         uint64_t left = until_ms - now;
         lock_wait(&server->lock, &server->changed, left > INT32_MAX ? INT32_MAX : (int)left);
     }
-    bool is_down = server->is_down;
+    bool has_ended = server->has_ended;
     lock_drop(&server->lock);
-    return is_down;
+    return has_ended;
 }
 
 static void shut_down(struct rpc_server *server)
@@ -396,23 +393,25 @@ static void shut_down(struct rpc_server *server)
     grpc_server_shutdown_and_notify(server->grpc, server->workers[0].queue, &server->down);
 }
 
-static void end_calls(struct rpc_server *server, uint32_t grace_ms)
+void rpc_server_end_calls(struct rpc_server *server, uint32_t grace_ms)
 {
     struct io *io = io_posix();
+    if (await_end(server, /* until_ms = */ 0))
+        return; /* they were ended before */
     acceptor_refuse(server->acceptor);
     shut_down(server);
-    if (await_down(server, io->mono_ns(io) / 1000000 + grace_ms))
+    if (await_end(server, io->mono_ns(io) / 1000000 + grace_ms))
         return;
     grpc_server_cancel_all_calls(server->grpc);
-    (void)await_down(server, UINT64_MAX);
+    (void)await_end(server, UINT64_MAX);
 }
 
-void rpc_server_stop(struct rpc_server *server, uint32_t grace_ms)
+void rpc_server_stop(struct rpc_server *server)
 {
     if (!server)
         return;
     if (server->is_serving)
-        end_calls(server, grace_ms);
+        rpc_server_end_calls(server, /* grace_ms = */ 0);
     else if (server->workers[0].queue)
         shut_down(server); /* it may have a listener; worker_join waits for its end */
     if (server->timers)

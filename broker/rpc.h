@@ -76,10 +76,14 @@ int rpc_server_start(struct rpc_server **ret_server, const struct rpc_options *o
 
 uint16_t rpc_server_port(const struct rpc_server *server);
 
-/* Refuses new calls, gives running ones `grace_ms` to end, cancels the rest, joins the workers.
- * Every on_end has been called and every kept request dropped when it returns. NULL is fine.
- * Thread: not a worker. */
-void rpc_server_stop(struct rpc_server *server, uint32_t grace_ms);
+/* Refuses new calls, gives running ones `grace_ms` to end and cancels the rest. When it returns,
+ * every on_end has returned, every call put off was taken up and every kept request dropped. Posts
+ * and timers still work, for threads that are to be ended next. Thread: not a worker. */
+void rpc_server_end_calls(struct rpc_server *server, uint32_t grace_ms);
+
+/* Ends the calls at once unless that was done, then settles timers and posts, joins the workers and
+ * frees. No other thread may use the server any more. NULL is fine. Thread: not a worker. */
+void rpc_server_stop(struct rpc_server *server);
 
 /* ---- the request ---- */
 
@@ -91,7 +95,7 @@ struct arena *rpc_arena(struct rpc_call *call);
 
 /* Takes the request over, with a reference to the call: its slices, their array and the bytes in
  * them stay where they are until it is dropped, whatever becomes of the call. Once, inside
- * on_request of a call that is not RPC_BIDI; rpc_server_stop waits for the drop. */
+ * on_request of a call that is not RPC_BIDI; rpc_server_end_calls waits for the drop. */
 struct rpc_kept;
 struct rpc_kept *rpc_keep_request(struct rpc_call *call);
 void rpc_kept_drop(struct rpc_kept *kept); /* Thread: any. NULL is fine */
@@ -139,7 +143,8 @@ void rpc_finish(struct rpc_call *call, int status, const char *text);
 void rpc_put_off(struct rpc_call *call);
 
 /* Has on_request called again (not when the client is gone meanwhile); `outcome`, not 0, is what
- * rpc_outcome then says. Once for each rpc_put_off. Thread: any. */
+ * rpc_outcome then says. Once for each rpc_put_off: rpc_server_end_calls waits for it. Thread: any.
+ */
 void rpc_take_up(struct rpc_call *call, int outcome);
 
 /* 0: the call was not put off. Within on_request. */

@@ -117,7 +117,7 @@ static void drop_grpc(struct rpc_call *call)
         grpc_slice_unref(call->details.host);
     }
     if (call->grpc)
-        grpc_call_unref(call->grpc); /* a connection lives as long as its last call */
+        grpc_call_unref(call->grpc);
     call->grpc = NULL;
 }
 
@@ -136,7 +136,9 @@ static void end_if_done(struct rpc_call *call)
     call->sending.text = grpc_empty_slice();
     drop_grpc(call);
     rpc_unread_end(call);
+    struct rpc_server *server = call->server;
     rpc_unref(call);
+    rpc_server_note_closed(server);
 }
 
 static void note_lost(struct rpc_call *call)
@@ -250,7 +252,7 @@ void rpc_put_off(struct rpc_call *call)
     lock_drop(&call->lock);
 }
 
-/* The queue is open: a server goes down after its last call. */
+/* The queue is open: a stop closes it after the last call has ended. */
 void rpc_take_up(struct rpc_call *call, int outcome)
 {
     grpc_call *bell = call->worker->bell;
@@ -363,7 +365,9 @@ static void on_accepted(void *owner, bool ok)
     if (!ok) { /* the server is shutting down */
         call->grpc = NULL;
         grpc_metadata_array_destroy(&call->metadata);
+        struct rpc_server *server = call->server;
         rpc_unref(call);
+        rpc_server_note_closed(server);
         return;
     }
     rpc_call_offer(call->worker, call->method, call->registered);
@@ -396,6 +400,7 @@ void rpc_call_offer(struct rpc_worker *worker, const struct rpc_method *method, 
     atomic_init(&call->n_refs, 1);
     lock_init(&call->lock, LOCK_CALL);
     init_tags(call);
+    rpc_server_note_opened(call->server);
     tsan_hand_over(&call->accepted);
     grpc_server *server = worker->server->grpc;
     grpc_call_error rc;

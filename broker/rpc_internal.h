@@ -67,13 +67,17 @@ struct rpc_server {
     /* atomic, relaxed: only spreads posts over the workers */
     _Atomic unsigned next_worker;
 
-    struct rpc_tag down; /* gRPC has ended every call and connection */
+    /* atomic: what a stop waits for: calls on offer or not ended, kept requests, and gRPC itself.
+     * Whoever adds to it is counted meanwhile, so it gets to 0 once. acq_rel in
+     * rpc_server_note_closed: who gets it there sees what the others did */
+    _Atomic unsigned n_open;
+
+    struct rpc_tag down; /* gRPC has dropped every connection; maybe not yet every call */
     struct lock lock;    /* rank LOCK_LEAF */
     pthread_cond_t changed;
     /* guarded by lock */
-    bool is_down;
+    bool has_ended;        /* n_open got to 0 */
     bool is_closing;       /* the queues take no more posts */
-    unsigned n_kept;       /* requests taken over by rpc_keep_request */
     unsigned n_posting;    /* threads between the check of is_closing and their post */
     struct rpc_task *late; /* posted after is_closing, newest first */
 };
@@ -160,8 +164,10 @@ void rpc_call_close_with(struct rpc_call *call, struct rpc_batch *b);
 
 /* ---- rpc.c ---- */
 
-void rpc_server_note_kept(struct rpc_server *server);
-void rpc_server_note_dropped(struct rpc_server *server);
+/* One thing more, or less, that a stop waits for. Only a worker may use the server after the last
+ * one. Thread: any. */
+void rpc_server_note_opened(struct rpc_server *server);
+void rpc_server_note_closed(struct rpc_server *server);
 
 /* ---- rpc_unread.c ---- */
 

@@ -23,7 +23,7 @@ struct rpc_kept *rpc_keep_request(struct rpc_call *call)
 {
     assert(call->method->kind != RPC_BIDI && call->request.buffer);
     call->kept = (struct rpc_kept){rpc_ref(call), rpc_message_release(&call->request)};
-    rpc_server_note_kept(call->server);
+    rpc_server_note_opened(call->server);
     return &call->kept;
 }
 
@@ -35,7 +35,7 @@ void rpc_kept_drop(struct rpc_kept *kept)
     grpc_byte_buffer_destroy(kept->buffer);
     kept->buffer = NULL;
     rpc_unref(kept->call);
-    rpc_server_note_dropped(server); /* last: a server that stops waits for it */
+    rpc_server_note_closed(server); /* last: a stop waits for it */
 }
 
 struct span rpc_metadata(const struct rpc_call *call, const char *name)

@@ -1,6 +1,7 @@
 /* A stop in the middle of the work: senders go on until the broker is gone, a second SIGTERM
  * changes nothing, and what was accepted is there afterwards, in a store that was closed cleanly.
- * And an end by a signal that is not waited for. */
+ * A stop that cancels calls which the housekeeper has yet to come to. And an end by a signal that
+ * is not waited for. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <pthread.h>
 #include <sched.h>
@@ -16,7 +17,7 @@
 #include "tests/lib/suite.h"
 #include "tests/lib/tmpdir.h"
 
-enum { N_SENDERS = 3, N_BEFORE = 300, SENT_MAX = 100000 };
+enum { N_SENDERS = 3, N_BEFORE = 300, SENT_MAX = 100000, N_PUT_OFF = 200 };
 
 static const char *const modes[] = {"ASYNC_FLUSH", "SYNC_FLUSH"};
 
@@ -128,6 +129,71 @@ START_TEST(a_stop_under_load_keeps_what_was_accepted_and_is_clean)
 }
 END_TEST
 
+static void on_reply(void *arg, const struct client_reply *reply)
+{
+    *(size_t *)arg += reply->status == CLIENT_OK;
+}
+
+static void start_call(struct client *client, const char *path, const ProtobufCMessage *request,
+                       size_t *n_answered)
+{
+    struct err e;
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    ck_assert_int_eq(proto_pack(request, &bytes, &len, &e), 0);
+    ck_assert_int_eq(client_start(client, path, span_of(bytes, len), MESSAGING_CALL_MS, on_reply,
+                                  n_answered, &e),
+                     0);
+    free(bytes);
+}
+
+static void start_route(struct client *client, int topic_number, size_t *n_answered)
+{
+    char name[32];
+    (void)snprintf(name, sizeof name, "topic-%d", topic_number);
+    V2(Resource) topic = messaging_resource(name);
+    V2(QueryRouteRequest) req = APACHE__ROCKETMQ__V2__QUERY_ROUTE_REQUEST__INIT;
+    req.topic = &topic;
+    start_call(client, PROTO_QUERY_ROUTE, &req.base, n_answered);
+}
+
+static void await_route(struct client *client, int topic_number)
+{
+    size_t n_answered = 0;
+    start_route(client, topic_number, &n_answered);
+    while (n_answered == 0)
+        (void)client_poll(client, CLIENT_FOREVER);
+}
+
+/* The first use of a topic puts the call off, and the housekeeper makes one topic, or the
+ * statistics, after the other. Returns when the broker has all these calls. */
+static void give_much_to_do(struct client *client, size_t *n_answered)
+{
+    Sluice__V1__GetStatsRequest stats = SLUICE__V1__GET_STATS_REQUEST__INIT;
+    await_route(client, 0); /* connected: what follows is sent in order */
+    for (int i = 1; i <= N_PUT_OFF; i++) {
+        start_route(client, i, n_answered);
+        start_call(client, PROTO_GET_STATS, &stats.base, n_answered);
+    }
+    await_route(client, 0); /* the topic is there: this one does not wait */
+}
+
+START_TEST(a_stop_that_cancels_what_waits_for_the_housekeeper_is_clean)
+{
+    size_t n_answered = 0;
+    const char *const args[] = {"--set", "stopGraceMillis=0", "--set", "autoCreateTopicEnable=true",
+                                NULL};
+    f.store = tmpdir_make();
+    broker_child_start(&f.broker, f.store, args);
+    struct client *client = messaging_connect(f.broker.endpoint, NULL);
+    give_much_to_do(client, &n_answered);
+    ck_assert_int_eq(broker_child_stop(&f.broker), 0);
+    client_close(client);
+    ck_assert_uint_lt(n_answered, (size_t)2 * N_PUT_OFF); /* it did cancel some */
+    tmpdir_remove(f.store);
+}
+END_TEST
+
 /* sluiced does not catch it: the store is that of a broker that was killed. */
 START_TEST(a_hangup_ends_it_as_a_kill_does)
 {
@@ -161,6 +227,7 @@ int main(int argc, char **argv)
     broker_child_use(argc > 1 ? argv[1] : NULL);
     tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, a_stop_under_load_keeps_what_was_accepted_and_is_clean, 0, 2);
+    tcase_add_test(tc, a_stop_that_cancels_what_waits_for_the_housekeeper_is_clean);
     tcase_add_test(tc, a_hangup_ends_it_as_a_kill_does);
     suite_add_tcase(suite, tc);
     return suite_run(suite);

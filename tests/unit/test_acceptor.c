@@ -89,7 +89,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-    rpc_server_stop(f.server, 0);
+    rpc_server_stop(f.server);
     f.server = NULL;
     free(f.body);
 }
@@ -324,7 +324,7 @@ START_TEST(stop_closes_connections_that_said_nothing)
     start((struct rpc_options){.port = 0});
     int fd = dial();
     write_all(fd, "\x16\x03", 2);
-    rpc_server_stop(f.server, 0);
+    rpc_server_stop(f.server);
     f.server = NULL;
     ck_assert(is_closed_within(fd, WAIT_MS));
     (void)close(fd);

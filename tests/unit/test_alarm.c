@@ -60,7 +60,7 @@ static void setup(void)
 static void teardown(void)
 {
     (void)hold_remove(f.holds, &f.entry); /* it may have been woken */
-    rpc_server_stop(f.server, 0);
+    rpc_server_stop(f.server);
     lease_unref(f.lease);
     alarm_table_close(f.alarms);
     lease_table_close(f.leases);

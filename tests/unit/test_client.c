@@ -94,7 +94,7 @@ static void setup(void)
 static void teardown(void)
 {
     client_close(f.client);
-    rpc_server_stop(f.server, /* grace_ms = */ 0);
+    rpc_server_stop(f.server);
 }
 
 static int call(const char *path, const char *request, uint64_t timeout_ms, struct err *e)
@@ -148,7 +148,7 @@ END_TEST
 START_TEST(a_broker_that_is_not_there_is_named)
 {
     struct err e;
-    rpc_server_stop(f.server, /* grace_ms = */ 0);
+    rpc_server_stop(f.server);
     f.server = NULL;
     client_close(f.client);
     connect_to(f.endpoint);
@@ -214,7 +214,7 @@ END_TEST
 START_TEST(patience_with_a_broker_that_is_not_there_ends)
 {
     struct err e;
-    rpc_server_stop(f.server, /* grace_ms = */ 0);
+    rpc_server_stop(f.server);
     f.server = NULL;
     client_close(f.client);
     connect_to(f.endpoint);

@@ -248,7 +248,7 @@ static void close_client(void)
 
 static void stop_server(void)
 {
-    rpc_server_stop(f.server, 0);
+    rpc_server_stop(f.server);
     f.server = NULL;
 }
 

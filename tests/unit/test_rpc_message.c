@@ -248,7 +248,7 @@ START_TEST(a_compressed_request_is_refused_before_it_is_unpacked)
     ck_assert_int_eq(call_with_zeros(plain, 10), GRPC_STATUS_OK);
     grpc_channel_destroy(plain);
     grpc_channel_destroy(gzip);
-    rpc_server_stop(server, 0);
+    rpc_server_stop(server);
     ck_assert_int_eq(n_answered, 2);
 }
 END_TEST

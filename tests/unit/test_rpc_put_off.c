@@ -1,4 +1,4 @@
-/* Requests that are put off and taken up again, over a real loopback connection. */
+/* Requests that are put off and taken up again, or kept, over a real loopback connection. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <sched.h>
 #include <stdatomic.h>
@@ -10,23 +10,23 @@
 #include "tests/lib/suite.h"
 #include "tools/client.h"
 
-enum { CALL_MS = 30000, OUTCOME = 7 };
+enum { CALL_MS = 30000, STOP_MS = 200, OUTCOME = 7 };
 
 static struct {
     struct rpc_server *server;
     struct client *client;
     struct lock lock;
     pthread_cond_t changed;
+    struct rpc_call *waiting; /* set before its call is counted */
+    struct rpc_kept *kept;    /* the same */
     /* guarded by lock */
-    struct rpc_call *waiting;
-    int n_calls, n_ended;
+    int n_calls, n_ended, n_stopped;
 } f;
 
-static void note(int *counter, struct rpc_call *waiting)
+static void note(int *counter)
 {
     lock_take(&f.lock);
     (*counter)++;
-    f.waiting = waiting;
     (void)pthread_cond_broadcast(&f.changed);
     lock_drop(&f.lock);
 }
@@ -47,7 +47,8 @@ static void on_request(void *ctx, struct rpc_call *call)
     const struct span *slices = rpc_request(call, &n);
     if (rpc_outcome(call) == 0) {
         rpc_put_off(call);
-        note(&f.n_calls, call);
+        f.waiting = call;
+        note(&f.n_calls);
         return;
     }
     char text[64];
@@ -58,7 +59,15 @@ static void on_request(void *ctx, struct rpc_call *call)
     struct rpc_piece piece = {.bytes = span_of(text, (size_t)len)};
     rpc_send(call, &piece, 1, /* more = */ false);
     rpc_finish(call, RPC_OK, NULL);
-    note(&f.n_calls, NULL);
+    note(&f.n_calls);
+}
+
+static void on_kept(void *ctx, struct rpc_call *call)
+{
+    (void)ctx;
+    f.kept = rpc_keep_request(call);
+    f.waiting = call;
+    note(&f.n_calls);
 }
 
 static void on_end(void *ctx, struct rpc_call *call, enum rpc_end end)
@@ -66,12 +75,13 @@ static void on_end(void *ctx, struct rpc_call *call, enum rpc_end end)
     (void)ctx;
     (void)call;
     (void)end;
-    note(&f.n_ended, NULL);
+    note(&f.n_ended);
 }
 
 static const struct rpc_method methods[] = {
     {.path = "/t.T/Unary", .kind = RPC_UNARY, .on_request = on_request, .on_end = on_end},
     {.path = "/t.T/Stream", .kind = RPC_SERVER_STREAM, .on_request = on_request, .on_end = on_end},
+    {.path = "/t.T/Kept", .kind = RPC_SERVER_STREAM, .on_request = on_kept, .on_end = on_end},
 };
 
 static void setup(void)
@@ -79,10 +89,10 @@ static void setup(void)
     struct err e = {0};
     char endpoint[64];
     struct rpc_options opt = {
-        .host = "127.0.0.1", .n_workers = 2, .methods = methods, .n_methods = 2};
+        .host = "127.0.0.1", .n_workers = 2, .methods = methods, .n_methods = 3};
     lock_init(&f.lock, LOCK_LEAF);
     lock_cond_init(&f.changed);
-    f.n_calls = f.n_ended = 0;
+    f.n_calls = f.n_ended = f.n_stopped = 0;
     ck_assert_int_eq(rpc_server_start(&f.server, &opt, &e), 0);
     (void)snprintf(endpoint, sizeof endpoint, "127.0.0.1:%u", rpc_server_port(f.server));
     struct client_options client = {.endpoint = endpoint, .client_id = "me"};
@@ -92,7 +102,7 @@ static void setup(void)
 static void teardown(void)
 {
     client_close(f.client);
-    rpc_server_stop(f.server, /* grace_ms = */ CALL_MS);
+    rpc_server_stop(f.server);
     (void)pthread_cond_destroy(&f.changed);
     lock_fini(&f.lock);
 }
@@ -122,14 +132,21 @@ START_TEST(a_request_put_off_is_answered_when_it_is_taken_up)
 }
 END_TEST
 
-START_TEST(one_whose_client_is_gone_is_not_taken_up_and_ends_once)
+/* Sends a request, and returns when its handler has. */
+static struct client_stream *begin(const char *path)
 {
     struct err e;
     struct client_stream *s;
-    ck_assert_int_eq(client_stream_open(&s, f.client, "/t.T/Stream", CALL_MS, &e), 0);
+    ck_assert_int_eq(client_stream_open(&s, f.client, path, CALL_MS, &e), 0);
     ck_assert_int_eq(client_stream_send(s, span_str("hello"), &e), 0);
     ck_assert_int_eq(client_stream_half_close(s, &e), 0);
     await(&f.n_calls, 1);
+    return s;
+}
+
+START_TEST(one_whose_client_is_gone_is_not_taken_up_and_ends_once)
+{
+    struct client_stream *s = begin("/t.T/Stream");
     struct rpc_call *waiting = f.waiting;
     client_stream_close(s);
     while (!rpc_is_lost(waiting))
@@ -141,23 +158,62 @@ START_TEST(one_whose_client_is_gone_is_not_taken_up_and_ends_once)
 }
 END_TEST
 
-static void take_up(void *arg)
+/* Returns once a stop that has cancelled the call had time to end; whether it did. */
+static bool stop_ends(void)
 {
-    rpc_take_up(arg, OUTCOME);
+    struct io *io = io_posix();
+    while (!rpc_is_lost(f.waiting))
+        (void)sched_yield();
+    uint64_t until_ns = io->mono_ns(io) + STOP_MS * UINT64_C(1000000);
+    lock_take(&f.lock);
+    while (f.n_stopped == 0 && io->mono_ns(io) < until_ns)
+        lock_wait(&f.lock, &f.changed, STOP_MS);
+    bool ends = f.n_stopped > 0;
+    lock_drop(&f.lock);
+    return ends;
+}
+
+static void *take_up_late(void *arg)
+{
+    *(bool *)arg = stop_ends();
+    rpc_take_up(f.waiting, OUTCOME);
+    return NULL;
+}
+
+static void *drop_late(void *arg)
+{
+    *(bool *)arg = stop_ends();
+    rpc_kept_drop(f.kept);
+    return NULL;
+}
+
+/* Stops while another thread still has the call. */
+static void stop_beside(void *(*other)(void *arg))
+{
+    bool has_ended = true;
+    pthread_t thread;
+    ck_assert_int_eq(pthread_create(&thread, NULL, other, &has_ended), 0);
+    rpc_server_end_calls(f.server, /* grace_ms = */ 0);
+    int n_ended = f.n_ended;
+    note(&f.n_stopped);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    ck_assert(!has_ended);
+    ck_assert_int_eq(n_ended, 1);
 }
 
 START_TEST(a_stop_waits_for_what_is_put_off)
 {
-    struct err e;
-    struct client_stream *s;
-    ck_assert_int_eq(client_stream_open(&s, f.client, "/t.T/Stream", CALL_MS, &e), 0);
-    ck_assert_int_eq(client_stream_send(s, span_str("hello"), &e), 0);
-    ck_assert_int_eq(client_stream_half_close(s, &e), 0);
-    await(&f.n_calls, 1);
-    rpc_post(f.server, take_up, f.waiting);
-    rpc_server_stop(f.server, /* grace_ms = */ 0);
-    f.server = NULL;
-    ck_assert_int_eq(f.n_ended, 1);
+    struct client_stream *s = begin("/t.T/Stream");
+    stop_beside(take_up_late);
+    ck_assert_int_eq(f.n_calls, 1); /* its client is told, so it is not taken up */
+    client_stream_close(s);
+}
+END_TEST
+
+START_TEST(a_stop_waits_for_a_kept_request)
+{
+    struct client_stream *s = begin("/t.T/Kept");
+    stop_beside(drop_late);
     client_stream_close(s);
 }
 END_TEST
@@ -170,6 +226,7 @@ int main(void)
     tcase_add_test(tc, a_request_put_off_is_answered_when_it_is_taken_up);
     tcase_add_test(tc, one_whose_client_is_gone_is_not_taken_up_and_ends_once);
     tcase_add_test(tc, a_stop_waits_for_what_is_put_off);
+    tcase_add_test(tc, a_stop_waits_for_a_kept_request);
     suite_add_tcase(suite, tc);
     return suite_run(suite);
 }

@@ -59,7 +59,7 @@ static void setup(void)
 
 static void stop_server(void)
 {
-    rpc_server_stop(f.server, 0);
+    rpc_server_stop(f.server);
     f.server = NULL;
 }
 
@@ -157,6 +157,19 @@ START_TEST(stop_settles_every_timer)
 }
 END_TEST
 
+START_TEST(posts_and_timers_go_on_when_the_calls_have_ended)
+{
+    rpc_server_end_calls(f.server, /* grace_ms = */ 0);
+    rpc_post(f.server, run_one, &f.n_run);
+    (void)rpc_timer_start(f.server, now_ms(), timer_done, NULL);
+    await(&f.n_run, 1);
+    await(&f.n_fired, 1);
+    (void)rpc_timer_start(f.server, now_ms() + 60000, timer_done, NULL);
+    stop_server();
+    ck_assert_int_eq(f.n_not_fired, 1);
+}
+END_TEST
+
 static Suite *rpc_timer_suite(void)
 {
     Suite *suite = suite_create("rpc_timer");
@@ -169,6 +182,7 @@ static Suite *rpc_timer_suite(void)
     tcase_add_test(work, an_earlier_timer_overtakes_a_later_one);
     tcase_add_test(work, cancelled_timers_are_told_so_and_the_rest_fire);
     tcase_add_test(work, stop_settles_every_timer);
+    tcase_add_test(work, posts_and_timers_go_on_when_the_calls_have_ended);
     return suite;
 }
 
