@@ -177,17 +177,11 @@ static int flush_log(struct flusher *fl, uint64_t upto, struct err *e)
     return 0;
 }
 
-static bool is_same_mark(const struct dispatcher_mark *a, const struct dispatcher_mark *b)
-{
-    return a->log_off == b->log_off && a->n_queues == b->n_queues && a->n_entries == b->n_entries;
-}
-
+/* Also when nothing was dispatched since: recovery may have written entries anew. */
 static int flush_queues(struct flusher *fl, struct err *e)
 {
     struct dispatcher_mark mark;
     dispatcher_mark(fl->dispatcher, &mark); /* before the entries: what it says is in them */
-    if (is_same_mark(&mark, &fl->queued))
-        return 0;
     uint64_t bytes = 0;
     int rc = consume_queues_flush(fl->queues, &bytes, e);
     atomic_fetch_add_explicit(&fl->flushed_bytes, bytes, memory_order_relaxed); /* a count */

@@ -126,6 +126,24 @@ START_TEST(a_queue_dropped_before_its_flush_is_passed_over)
 }
 END_TEST
 
+START_TEST(an_entry_that_recovery_wrote_again_is_flushed)
+{
+    struct err e;
+    struct store_appended at = log_fixture_append(&f, 10);
+    (void)dispatcher_step(&f.dispatcher);
+    ck_assert_int_eq(flusher_all(&f.flusher, &e), 0);
+    struct consume_queue *q = consume_queues_get(&f.queues, span_str("T"), 0);
+    const struct store_queue_entry entry = {.log_off = at.log_off, .size = at.size};
+    ck_assert_int_eq(consume_queue_mend(q, 0, &entry, &e), 0);
+    consume_queues_note_dirty(&f.queues, q);
+    ck_assert_uint_eq(q->flushed_off, 0);
+    ck_assert_int_eq(flusher_all(&f.flusher, &e), 0); /* and nothing was dispatched since */
+    ck_assert_uint_eq(q->flushed_off, 1);
+    ck_assert_ptr_null(f.queues.dirty);
+    consume_queue_unref(q);
+}
+END_TEST
+
 /* ---- many unflushed bytes ---- */
 
 static void limit_to(uint64_t bytes)
@@ -344,6 +362,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, a_failed_sync_ends_appending_for_good);
     tcase_add_test(tc, only_queues_with_new_entries_are_flushed);
     tcase_add_test(tc, a_queue_dropped_before_its_flush_is_passed_over);
+    tcase_add_test(tc, an_entry_that_recovery_wrote_again_is_flushed);
     tcase_add_test(tc, many_unflushed_bytes_wake_the_flusher);
     tcase_add_test(tc, a_flush_before_its_time_is_of_the_log_alone);
     tcase_add_test(tc, a_wake_with_little_unflushed_flushes_nothing);
