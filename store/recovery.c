@@ -4,7 +4,9 @@
  * or at the start of its file when it is damaged or the checkpoint counted no queues, or at the
  * first record when it counted others; after a crash at the checkpoint, below which log and queues
  * are on disk (I1). When the queues turn out to lack entries, a record's before it or some of those
- * that the checkpoint counted, it begins again at the first record: queues are derived (I6).
+ * that the checkpoint counted, it begins again at the first record: queues are derived (I6). What a
+ * walk writes below the checkpoint is synced by the flusher as all entries are; until then the
+ * checkpoint is taken back to where the walk begins.
  * Records of a topic that was deleted since go into no queue. A place where no whole record is:
  * everything behind it in the file is searched for the next one (a record names its own position,
  * so stale or random bytes do not pass), then the next file is looked at. Found: the bytes between
@@ -20,6 +22,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "store/checkpoint.h"
 #include "store/dispatch.h"
 #include "store/format.h"
 #include "store/queue_mend.h"
@@ -48,6 +51,7 @@ struct walk {
     uint64_t at;
     uint64_t tail; /* behind the last whole record or its filler */
     uint64_t last_ms;
+    bool is_at_last; /* it begins at the last queued record, and no entry before that is written */
     bool is_counted; /* what the checkpoint counted was looked at, or nobody knows it */
     bool has_all;    /* it is there */
     bool is_lacking; /* entries are missing that a walk from the first record will bring */
@@ -475,7 +479,31 @@ static int load_queues(struct walk *w, const struct store_checkpoint *cp, uint64
     w->is_counted = true; /* begin_after_stop looks at it */
     w->trusted_end = last.log_off + last.size;
     *ret_begin = begin_after_stop(w, cp, &last);
+    w->is_at_last = last.size > 0 && *ret_begin == last.log_off;
     return 0;
+}
+
+/* Before entries are written again below the checkpoint: it vouches for no more than what is before
+ * them until they are synced (I1), since of their pages a crash may leave any. */
+static int take_back(const struct walk *w, uint64_t begin, struct store_checkpoint *cp,
+                     struct err *e)
+{
+    if (cp->queue_off <= 0 || (uint64_t)cp->queue_off <= begin)
+        return 0;
+    cp->queue_off = cp->confirm_off = (int64_t)begin;
+    cp->queue_ms = cp->n_queues = cp->n_entries = 0;
+    return checkpoint_write(w->start->checkpoint_fd, w->log->io, cp, e);
+}
+
+/* From the first record, for entries that are missing. */
+static int walk_again(struct walk *w, struct store_checkpoint *cp, struct err *e)
+{
+    struct store_recovery *report = w->report;
+    *report = (struct store_recovery){.was_clean = report->was_clean,
+                                      .scanned_bytes = report->scanned_bytes,
+                                      .n_requeued = report->n_requeued};
+    int rc = take_back(w, w->first, cp, e);
+    return rc < 0 ? rc : walk_from(w, w->first, e);
 }
 
 static int settle_queues(struct consume_queues *queues, uint64_t tail, struct err *e)
@@ -502,17 +530,16 @@ int recovery_run(struct commit_log *log, struct consume_queues *queues,
     struct walk w = {.start = start, .log = log, .queues = queues, .report = report};
     mapped_files_bounds(&log->files, &w.first, &w.end);
     uint64_t begin = w.first;
+    ret->cp = *start->cp;
     int rc = load_queues(&w, start->cp, &begin, e);
+    ret->synced = begin; /* also when an earlier record is walked from then (I1) */
     report->is_new = report->was_clean && w.end == 0 && consume_queues_count(queues) == 0;
+    if (rc == 0 && !w.is_at_last)
+        rc = take_back(&w, begin, &ret->cp, e);
     if (rc == 0)
         rc = walk_from(&w, begin, e);
-    if (rc == 0 && w.is_lacking) {
-        *report = (struct store_recovery){.was_clean = report->was_clean,
-                                          .scanned_bytes = report->scanned_bytes,
-                                          .n_requeued = report->n_requeued};
-        begin = w.first;
-        rc = walk_from(&w, begin, e);
-    }
+    if (rc == 0 && w.is_lacking)
+        rc = walk_again(&w, &ret->cp, e);
     if (rc == 0)
         rc = clear_tail(&w, e);
     if (rc == 0)
@@ -521,6 +548,7 @@ int recovery_run(struct commit_log *log, struct consume_queues *queues,
         return err_wrap(e, "recover the log at %" PRIu64, w.at);
     ret->tail = w.tail;
     ret->last_ms = w.last_ms;
-    ret->synced = report->was_clean ? w.tail : begin;
+    if (report->was_clean || ret->synced > w.tail) /* a clean stop has synced all */
+        ret->synced = w.tail;
     return 0;
 }

@@ -204,8 +204,10 @@ static int recover(struct store *s, const struct store_options *opt, struct err 
 {
     struct store_checkpoint cp;
     struct recovered rec = {0};
-    const struct recovery_start start = {
-        .cp = &cp, .on_progress = opt->on_recovery, .progress_arg = opt->recovery_arg};
+    const struct recovery_start start = {.cp = &cp,
+                                         .checkpoint_fd = s->flusher.checkpoint_fd,
+                                         .on_progress = opt->on_recovery,
+                                         .progress_arg = opt->recovery_arg};
     uint64_t began_ns = s->io->mono_ns(s->io);
     struct store_fault_mark began = page_faults_now();
     int rc = checkpoint_read(s->root, s->io, &cp, e);
@@ -225,7 +227,7 @@ static int recover(struct store *s, const struct store_options *opt, struct err 
     rc = begin_index(s, &cp, rec.tail, e);
     if (rc < 0)
         return rc;
-    flusher_begin(&s->flusher, rec.synced, &cp);
+    flusher_begin(&s->flusher, rec.synced, &rec.cp);
     reclaimer_follow(&s->reclaimer, &s->dispatcher.dispatched, rec.tail);
     s->report.elapsed_ms = (s->io->mono_ns(s->io) - began_ns) / 1000000;
     page_faults_add(&s->faults[STORE_PATH_RECOVERY], &began);

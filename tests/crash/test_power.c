@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/lib/crash_io.h"
@@ -89,7 +90,8 @@ static bool lose_a_queue(const char *image, uint64_t *seed)
     uint64_t dice = crash_io_random(seed), kept = dice / 8 % (N_RECORDS / N_QUEUES);
     (void)snprintf(name, sizeof name, "consumequeue/T/%d", (int)(dice / 2 % N_QUEUES));
     char *folder = tmpdir_path(image, name), *file = tmpdir_path(folder, "00000000000000000000");
-    bool has_lost = dice % 2 && access(file, F_OK) == 0;
+    struct stat st; /* an empty one was not made whole before the cut */
+    bool has_lost = dice % 2 && stat(file, &st) == 0 && st.st_size > 0;
     int fd = has_lost && kept > 0 ? open(file, O_WRONLY | O_CLOEXEC) : -1;
     if (fd >= 0) {
         ck_assert_int_gt(pwrite(fd, zeros, sizeof zeros, (off_t)(20 * kept)), 0);
@@ -134,12 +136,124 @@ START_TEST(what_was_flushed_survives_a_power_cut)
 }
 END_TEST
 
+/* ---- queues that a start builds again ---- */
+
+enum {
+    N_QUEUED = 1000, /* entries in five pages of one file */
+    QUEUE_BYTES = 40000,
+    N_TRIES = 10,
+    IMAGES_EACH = 2,
+    IMAGES_MAX = 400,
+};
+
+/* Fails the test unless the queue's file has an entry for each record. */
+static void expect_entries(const char *root)
+{
+    static uint8_t bytes[20 * N_QUEUED];
+    char *file = tmpdir_path(root, "consumequeue/T/0/00000000000000000000");
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(pread(fd, bytes, sizeof bytes, 0), (ssize_t)sizeof bytes);
+    (void)close(fd);
+    free(file);
+    for (size_t i = 0; i < N_QUEUED; i++) {
+        struct store_queue_entry entry;
+        ck_assert_msg(store_queue_entry_decode(bytes + 20 * i, &entry), "entry %zu is lost", i);
+    }
+}
+
+/* A store closed well that has lost its only queue since. */
+static void make_without_queue(struct store_fixture *f)
+{
+    store_fixture_init(f);
+    f->opt.queue_file_bytes = QUEUE_BYTES;
+    f->opt.flush_interval_ms = 60000;
+    store_fixture_open(f);
+    for (int i = 0; i < N_QUEUED; i++)
+        (void)store_fixture_append(f, "T", 0, "body");
+    store_fixture_close(f);
+    tmpdir_remove(tmpdir_path(f->root, "consumequeue"));
+}
+
+START_TEST(queues_built_again_are_on_disk_after_a_clean_stop)
+{
+    uint64_t seed = crash_io_seed();
+    for (int i = 0; i < N_TRIES; i++) {
+        struct store_fixture f;
+        char *scratch = tmpdir_make(), *image = tmpdir_make();
+        make_without_queue(&f);
+        struct crash_io *c = crash_io_new(f.root, scratch);
+        f.io = crash_io_seam(c);
+        store_fixture_open(&f);
+        store_fixture_close(&f);
+        crash_io_cut(c, crash_io_random(&seed), image);
+        expect_entries(image);
+        crash_io_free(c);
+        tmpdir_remove(image);
+        tmpdir_remove(scratch);
+        tmpdir_remove(f.root);
+    }
+}
+END_TEST
+
+/* What the disk may hold before each change to it. */
+struct images {
+    struct crash_io *crash;
+    uint64_t seed;
+    char *roots[IMAGES_MAX];
+    int n;
+};
+
+static void take_images(void *arg)
+{
+    struct images *m = arg;
+    for (int i = 0; i < IMAGES_EACH; i++) {
+        ck_assert_int_lt(m->n, IMAGES_MAX);
+        m->roots[m->n] = tmpdir_make();
+        crash_io_image(m->crash, crash_io_random(&m->seed), m->roots[m->n++]);
+    }
+}
+
+static void check_rebuilt(char *root)
+{
+    struct store_fixture f;
+    store_fixture_init(&f);
+    f.opt.queue_file_bytes = QUEUE_BYTES;
+    f.opt.root = root;
+    store_fixture_open(&f);
+    store_fixture_close(&f);
+    expect_entries(root);
+    tmpdir_remove(root);
+    tmpdir_remove(f.root);
+}
+
+START_TEST(queues_built_again_are_not_vouched_for_before_they_are_on_disk)
+{
+    struct store_fixture f;
+    struct images m = {.seed = crash_io_seed()};
+    char *scratch = tmpdir_make();
+    make_without_queue(&f);
+    m.crash = crash_io_new(f.root, scratch);
+    f.io = crash_io_seam(m.crash);
+    crash_io_watch(m.crash, take_images, &m);
+    store_fixture_open(&f);
+    store_fixture_close(&f);
+    for (int i = 0; i < m.n; i++)
+        check_rebuilt(m.roots[i]);
+    crash_io_free(m.crash);
+    tmpdir_remove(scratch);
+    tmpdir_remove(f.root);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *s = suite_create("power");
     TCase *tc = tcase_create("power");
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, what_was_flushed_survives_a_power_cut);
+    tcase_add_test(tc, queues_built_again_are_on_disk_after_a_clean_stop);
+    tcase_add_test(tc, queues_built_again_are_not_vouched_for_before_they_are_on_disk);
     suite_add_tcase(s, tc);
     return s;
 }

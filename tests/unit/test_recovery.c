@@ -244,6 +244,20 @@ START_TEST(entries_lost_below_the_checkpoint_are_noticed_after_a_kill)
 }
 END_TEST
 
+START_TEST(a_walk_for_lost_entries_leaves_the_log_on_disk)
+{
+    struct store_stats st;
+    (void)store_fixture_append(&f, "U", 0, "other");
+    store_fixture_kill(&f);
+    (void)lose(LOSE_QUEUE);
+    f.opt.flush_interval_ms = 60000;
+    struct store_recovery r = reopen();
+    ck_assert_uint_gt(r.n_requeued, 0);
+    store_stats(f.store, &st);
+    ck_assert_uint_eq(st.flushed, st.published); /* so no append waits until it is synced again */
+}
+END_TEST
+
 static void await_checkpoint(void)
 {
     struct store_stats st;
@@ -641,6 +655,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, a_lost_queue_that_the_last_file_does_not_name_is_built_again);
     tcase_add_loop_test(tc, entries_lost_below_the_checkpoint_are_noticed_after_a_kill, 0,
                         N_LOSSES);
+    tcase_add_test(tc, a_walk_for_lost_entries_leaves_the_log_on_disk);
     tcase_add_loop_test(tc, a_store_in_use_counts_its_entries_for_the_start_after_a_kill, 0,
                         N_LOSSES);
     tcase_add_loop_test(tc, a_torn_record_at_the_checkpoint_does_not_hide_lost_entries, 0,
