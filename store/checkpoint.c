@@ -89,3 +89,9 @@ int checkpoint_write(int fd, struct io *io, const struct store_checkpoint *cp, s
     int rc = io->sync_fd(io, fd);
     return rc < 0 ? err_sys(e, -rc, "sync the checkpoint") : 0;
 }
+
+bool checkpoint_has_count(const struct store_checkpoint *cp)
+{
+    return cp->n_queues > 0 && cp->count_off == (uint64_t)cp->queue_off &&
+           cp->confirm_off == cp->queue_off && cp->log_ms == cp->queue_ms;
+}

@@ -19,4 +19,9 @@ int checkpoint_open(const char *root, struct io *io, int *ret_fd, struct err *e)
 int checkpoint_write(int fd, struct io *io, const struct store_checkpoint *cp,
                      struct err *e) MUST_CHECK;
 
+/* Whether it counts queues, and the count is of its position. Sluice moves the other fields
+ * together and the count with them; RocketMQ moves each when it has its turn to, and never the
+ * count. */
+bool checkpoint_has_count(const struct store_checkpoint *cp);
+
 #endif

@@ -127,7 +127,7 @@ void flusher_begin(struct flusher *fl, uint64_t log_off, const struct store_chec
     uint64_t checkpoint = cp->queue_off > 0 ? (uint64_t)cp->queue_off : 0;
     checkpoint = checkpoint < log_off ? checkpoint : log_off;
     fl->queued = (struct dispatcher_mark){.log_off = checkpoint, .last_ms = cp->queue_ms};
-    if (cp->count_off == checkpoint) {
+    if (checkpoint_has_count(cp) && cp->count_off == checkpoint) {
         fl->queued.n_queues = cp->n_queues;
         fl->queued.n_entries = cp->n_entries;
     }
@@ -329,7 +329,9 @@ int flusher_step(void *arg)
     return set_marks(fl) ? WORKER_AT_ONCE : until_due_ms(fl);
 }
 
-/* The running count leaves out what a failed drop has left, and the next open wants it exact. */
+/* The running count leaves out the queues that a failed drop did not come to, and the next open
+ * wants it exact. The one that it failed at is no longer known here: a later open that lists the
+ * folders finds what is left of it. */
 static int write_totals(struct flusher *fl, struct err *e)
 {
     struct store_checkpoint cp = fl->cp;

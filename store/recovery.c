@@ -433,7 +433,7 @@ static bool has_all_queues(struct consume_queues *queues, const struct store_che
 {
     uint64_t n_queues, n_entries;
     consume_queues_totals(queues, &n_queues, &n_entries);
-    return cp->n_queues == 0 || (n_queues == cp->n_queues && n_entries == cp->n_entries);
+    return !checkpoint_has_count(cp) || (n_queues == cp->n_queues && n_entries == cp->n_entries);
 }
 
 /* Where to begin after a clean stop: at the last record that is in a queue, when the queues are
@@ -443,7 +443,7 @@ static uint64_t begin_after_stop(const struct walk *w, const struct store_checkp
 {
     if (last->size == 0 || !has_all_queues(w->queues, cp))
         return w->first;
-    if (cp->n_queues > 0 && queue_mend_is_whole(w->log, last))
+    if (checkpoint_has_count(cp) && queue_mend_is_whole(w->log, last))
         return last->log_off;
     return file_start(w, w->trusted_end - 1);
 }
@@ -452,7 +452,7 @@ static uint64_t begin_after_stop(const struct walk *w, const struct store_checkp
  * walked, or nothing was counted where the checkpoint is now. */
 static bool is_uncounted(const struct walk *w, const struct store_checkpoint *cp, uint64_t begin)
 {
-    return begin == w->first || cp->n_queues == 0 || cp->count_off != (uint64_t)cp->queue_off;
+    return begin == w->first || !checkpoint_has_count(cp);
 }
 
 static int load_queues(struct walk *w, const struct store_checkpoint *cp, uint64_t *ret_begin,

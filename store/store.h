@@ -633,7 +633,7 @@ struct store_checkpoint {
     /* Sluice's own: consume queues that have entries below `count_off`, and the sum of their ends;
      * of a clean stop all there are, else no more than that. Both 0: nothing is known of them */
     uint64_t n_queues, n_entries;
-    uint64_t count_off; /* another than queue_off: RocketMQ has been there, they tell nothing */
+    uint64_t count_off; /* another than queue_off: they tell nothing; see checkpoint_has_count */
     /* ours: the key index is on disk for the log below index_off, when its last file was
      * index_name and n_index_next the number of its next item; index_off 0: nothing is known */
     uint64_t index_off, index_name, n_index_next;

@@ -310,6 +310,22 @@ START_TEST(a_checkpoint_counts_the_entries_below_it)
 }
 END_TEST
 
+START_TEST(a_count_that_is_of_another_position_is_written_anew)
+{
+    struct err e;
+    (void)log_fixture_append(&f, 10);
+    (void)dispatcher_step(&f.dispatcher);
+    ck_assert_int_eq(flusher_all(&f.flusher, &e), 0);
+    struct store_checkpoint cp = f.flusher.cp;
+    cp.log_ms++;
+    ck_assert(!checkpoint_has_count(&cp));
+    flusher_begin(&f.flusher, commit_log_published(&f.log), &cp);
+    (void)flusher_step(&f.flusher); /* nothing was appended */
+    ck_assert(checkpoint_has_count(&f.flusher.cp));
+    expect_count(1, 1);
+}
+END_TEST
+
 static void *forget(void *arg)
 {
     (void)arg;
@@ -370,6 +386,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, an_append_waits_while_the_disk_is_far_behind);
     tcase_add_test(tc, an_append_that_waits_hears_of_a_failed_sync);
     tcase_add_test(tc, a_checkpoint_counts_the_entries_below_it);
+    tcase_add_test(tc, a_count_that_is_of_another_position_is_written_anew);
     tcase_add_test(tc, a_queue_leaves_the_count_before_its_files_go);
     tcase_add_test(tc, who_has_the_count_forgotten_does_not_wait_for_a_failed_log);
     suite_add_tcase(s, tc);
