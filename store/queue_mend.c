@@ -162,6 +162,17 @@ bool queue_mend_is_whole(struct commit_log *log, const struct store_queue_entry 
     return is_whole;
 }
 
+bool queue_mend_has_last(struct commit_log *log, const struct consume_queue *q)
+{
+    struct mapped_file *f;
+    struct store_record rec;
+    if (q->last.size == 0 || !read_whole(log, &q->last, &rec, &f))
+        return false;
+    bool is_of = rec.queue_off < consume_queue_end(q) && queue_mend_is_of(q, &rec, rec.queue_off);
+    mapped_file_unpin(f);
+    return is_of;
+}
+
 static bool is_its_own(struct commit_log *log, const struct consume_queue *q,
                        const struct store_queue_entry *entry, uint64_t queue_off)
 {

@@ -20,6 +20,10 @@ bool queue_mend_is_of(const struct consume_queue *q, const struct store_record *
 /* Whether the record of an entry is there, whole. Thread: recovery. */
 bool queue_mend_is_whole(struct commit_log *log, const struct store_queue_entry *entry);
 
+/* Whether the last entry that points at a record has a whole one of this queue. Thread: recovery.
+ */
+bool queue_mend_has_last(struct commit_log *log, const struct consume_queue *q);
+
 /* Decides about a whole record whose number has another entry in its queue. The entry is written
  * anew (`ret_mended`) when it does not point at its own record, or out of order. ERR_CORRUPT: it
  * keeps the number, so that of `rec` is damaged; a record of an earlier life of the topic is passed

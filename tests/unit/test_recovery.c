@@ -213,6 +213,56 @@ START_TEST(a_lost_queue_that_the_last_file_does_not_name_is_built_again)
 }
 END_TEST
 
+/* Fewer messages than the topic had before it was deleted; RocketMQ then drops the note of that. */
+static void make_anew(int n_before, int n_since)
+{
+    struct err e = {0};
+    uint64_t below;
+    for (int i = 0; i < n_before; i++)
+        (void)store_fixture_append(&f, "V", 0, "before");
+    int rc = store_drop_topic(f.store, span_str("V"), &below, &e);
+    ck_assert_msg(rc == 0, "drop: %s", e.msg);
+    for (int i = 0; i < n_since; i++)
+        (void)store_fixture_append(&f, "V", 0, "since");
+}
+
+static void expect_since(uint64_t n_since)
+{
+    uint64_t min_off, max_off;
+    store_queue_bounds(f.store, span_str("V"), 0, &min_off, &max_off);
+    ck_assert_uint_eq(max_off, n_since);
+    for (uint64_t i = 0; i < n_since; i++)
+        store_fixture_expect(&f, "V", 0, i, "since");
+}
+
+START_TEST(a_deleted_topics_messages_do_not_follow_those_since)
+{
+    make_anew(20, 5);
+    store_fixture_close(&f);
+    tmpdir_remove(tmpdir_path(f.root, "consumequeue/T")); /* so that all is walked */
+    struct store_recovery r = reopen();
+    ck_assert_uint_eq(r.n_requeued, N_RECORDS);
+    expect_since(5);
+    expect_all_but(-1);
+}
+END_TEST
+
+START_TEST(a_wrong_last_entry_shuts_out_no_record)
+{
+    enum { N_KEPT = 5 };
+    static const uint8_t behind[20 * (N_RECORDS - N_KEPT)] = {0, 0, 0, 0, 0, 0, 255, 7, 0, 0, 1};
+    ck_assert_uint_gt(0xff07, at[N_KEPT + 1].log_off); /* no record begins there */
+    (void)store_fixture_append(&f, "U", 0, "other");
+    store_fixture_close(&f);
+    tmpdir_remove(tmpdir_path(f.root, "consumequeue/U")); /* so that all is walked */
+    store_fixture_poke(&f, "consumequeue/T/0/00000000000000000000", 20 * N_KEPT, behind,
+                       sizeof behind);
+    (void)reopen();
+    ck_assert_uint_eq(n_queued(), N_RECORDS);
+    expect_all_but(-1);
+}
+END_TEST
+
 /* ---- entries lost below the checkpoint ---- */
 
 /* Takes entries from the end of the queue, or all of it; returns how many. */
@@ -685,6 +735,8 @@ static Suite *make_suite(void)
     tcase_add_test(tc, lost_queues_are_built_again);
     tcase_add_test(tc, one_lost_queue_among_others_is_built_again);
     tcase_add_test(tc, a_lost_queue_that_the_last_file_does_not_name_is_built_again);
+    tcase_add_test(tc, a_deleted_topics_messages_do_not_follow_those_since);
+    tcase_add_test(tc, a_wrong_last_entry_shuts_out_no_record);
     tcase_add_loop_test(tc, entries_lost_below_the_checkpoint_are_noticed_after_a_kill, 0,
                         N_LOSSES);
     tcase_add_test(tc, a_walk_for_lost_entries_leaves_the_log_on_disk);
