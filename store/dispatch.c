@@ -57,7 +57,7 @@ void dispatcher_mark(const struct dispatcher *d, struct dispatcher_mark *ret)
         ret->log_off = atomic_load_explicit(&d->dispatched, memory_order_acquire);
         ret->last_ms = atomic_load_explicit(&d->last_ms, memory_order_acquire);
         consume_queues_counted(d->queues, &ret->n_queues, &ret->n_entries);
-        /* relaxed: a count stored behind it was read with acquire, which brings it along */
+        /* relaxed: a time or count stored behind it was read with acquire, which brings it along */
         if (atomic_load_explicit(&d->moving_to, memory_order_relaxed) == ret->log_off)
             return;
         (void)sched_yield(); /* it is about to store `dispatched`, if it is let run */
@@ -139,10 +139,14 @@ static void tell_arrivals(const struct dispatcher *d, const struct handed *items
     }
 }
 
-/* Moves over records with entries in `q`, or over what has none (NULL). */
-static void move_to(struct dispatcher *d, uint64_t log_off, struct consume_queue *q)
+/* Moves over records, the last of them stored at `last_ms`, or over what is none (0), with entries
+ * in `q`, or without (NULL). */
+static void move_to(struct dispatcher *d, uint64_t log_off, uint64_t last_ms,
+                    struct consume_queue *q)
 {
     atomic_store_explicit(&d->moving_to, log_off, memory_order_relaxed); /* see dispatcher_mark */
+    if (last_ms > 0)
+        atomic_store_explicit(&d->last_ms, last_ms, memory_order_release); /* as the count */
     if (q)
         consume_queues_count_in(d->queues, q);
     /* pairs with the acquire in dispatcher_wait and the flusher */
@@ -169,6 +173,7 @@ static int dispatch(struct dispatcher *d, const struct store_record *rec, enum e
                     struct err *e)
 {
     enum dispatch_one done = DISPATCH_NONE;
+    uint64_t last_ms = rec->store_ms;
     if (effort == EFFORT_LITTLE && !is_little(d, rec))
         return LEFT;
     int rc = dispatch_record(d->queues, rec, &d->last, &done, e);
@@ -179,13 +184,12 @@ static int dispatch(struct dispatcher *d, const struct store_record *rec, enum e
     }
     if (rc == ERR_CORRUPT || rc == ERR_INVAL) { /* the record's fault: pass it over */
         atomic_fetch_add_explicit(&d->n_damaged, 1, memory_order_relaxed); /* a count */
+        last_ms = 0;
         rc = 0;
-    } else if (rc == 0) {
-        atomic_store_explicit(&d->last_ms, rec->store_ms, memory_order_release);
     }
     if (rc < 0)
         return rc;
-    move_to(d, rec->log_off + rec->size, done == DISPATCH_NEW ? d->last : NULL);
+    move_to(d, rec->log_off + rec->size, last_ms, done == DISPATCH_NEW ? d->last : NULL);
     if (done == DISPATCH_NEW)
         tell_arrival(d, rec);
     return 0;
@@ -225,8 +229,7 @@ static size_t dispatch_handed(struct dispatcher *d, uint64_t log_off, uint64_t e
     /* before `dispatched` moves: the flusher believes that it knows all queues below that */
     consume_queues_note_dirty(d->queues, items[0].queue);
     consume_queues_note_tail(d->queues, items[0].queue);
-    atomic_store_explicit(&d->last_ms, items[i - 1].store_ms, memory_order_release);
-    move_to(d, log_off, items[0].queue);
+    move_to(d, log_off, items[i - 1].store_ms, items[0].queue);
     tell_arrivals(d, items, i);
     handover_done(d->log->handover, i);
     return i;
@@ -262,7 +265,7 @@ static int dispatch_next(struct dispatcher *d, uint64_t log_off, uint64_t end, e
     case RECORD_OK:
         return dispatch(d, &rec, effort, e);
     case RECORD_BLANK:
-        move_to(d, file_end, /* q = */ NULL);
+        move_to(d, file_end, /* last_ms = */ 0, /* q = */ NULL);
         return 0;
     case RECORD_ZERO:
     case RECORD_SHORT:
@@ -275,7 +278,7 @@ static int dispatch_next(struct dispatcher *d, uint64_t log_off, uint64_t end, e
     uint64_t found;
     bool has_more = recovery_find_record(rest, log_off, &found);
     atomic_fetch_add_explicit(&d->n_damaged, 1, memory_order_relaxed); /* a count */
-    move_to(d, has_more ? log_off + found : upto, /* q = */ NULL);
+    move_to(d, has_more ? log_off + found : upto, /* last_ms = */ 0, /* q = */ NULL);
     return 0;
 }
 

@@ -34,8 +34,8 @@ struct dispatcher {
     /* atomic: stored by the dispatcher (release), loaded by any thread (acquire) */
     _Atomic uint64_t dispatched; /* the queues hold every record below it */
     _Atomic uint64_t last_ms;    /* store time of the last record dispatched */
-    /* atomic: stored by the dispatcher (relaxed) before the count changes, loaded by the flusher
-     * (relaxed) after it read that -- see dispatcher_mark */
+    /* atomic: stored by the dispatcher (relaxed) before time and count change, loaded by the
+     * flusher (relaxed) after it read that -- see dispatcher_mark */
     _Atomic uint64_t moving_to; /* what `dispatched` is or will be next */
     _Atomic uint64_t n_damaged; /* relaxed: a count */
 };
@@ -64,7 +64,9 @@ struct dispatcher_mark {
     uint64_t n_queues, n_entries; /* with entries below log_off, and the sum of their ends */
 };
 
-/* Thread: any. Waits for nobody who waits. */
+/* The counts may be torn while dispatcher_count_out is at it: then they are no more than there is,
+ * since the files of those queues go only after the count was forgotten. Thread: any. Waits for
+ * nobody who waits. */
 void dispatcher_mark(const struct dispatcher *d, struct dispatcher_mark *ret);
 
 /* Takes queues whose topic goes out of the count, once all their records are dispatched. Locks:
