@@ -49,7 +49,7 @@ static uint64_t number_of(const char *word, size_t len)
     unsigned long long n = strtoull(digits, &end, 10);
     if (!isdigit((unsigned char)digits[0]) || *end || errno != 0)
         return HOST_UNKNOWN;
-    return n >> V1_NO_LIMIT_BITS || n >= (INT64_MAX & ~UINT64_C(0xffff)) ? HOST_NO_LIMIT : n;
+    return n >> V1_NO_LIMIT_BITS ? HOST_NO_LIMIT : n;
 }
 
 uint64_t host_number(const char *text)
