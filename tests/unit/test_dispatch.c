@@ -3,6 +3,8 @@
 #include "store/dispatch.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 
 #include "store/format.h"
 #include "tests/lib/log_fixture.h"
@@ -236,6 +238,44 @@ START_TEST(an_appender_goes_on_when_somebody_else_dispatches)
 }
 END_TEST
 
+/* ---- marks ---- */
+
+enum { MARK_RECORDS = 600 /* in one file of the log */, MARK_ROUNDS = 60 };
+
+static _Atomic uint64_t n_looks; /* relaxed: of one thread */
+
+/* Each record is stored a millisecond after the one before. */
+static uint64_t counting_tick_ms(struct io *io)
+{
+    (void)io;
+    return atomic_fetch_add_explicit(&n_looks, 1, memory_order_relaxed) + 1;
+}
+
+static void *dispatch_one_by_one(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < MARK_RECORDS; i++) {
+        (void)log_fixture_append(&f, 0);
+        (void)dispatcher_step(&f.dispatcher);
+    }
+    return NULL;
+}
+
+START_TEST(a_mark_is_of_one_moment)
+{
+    pthread_t thread;
+    struct dispatcher_mark mark = {0};
+    f.fault.io.tick_ms = counting_tick_ms;
+    ck_assert_int_eq(pthread_create(&thread, NULL, dispatch_one_by_one, NULL), 0);
+    while (mark.log_off < MARK_RECORDS * (uint64_t)LOG_RECORD_OVERHEAD) {
+        dispatcher_mark(&f.dispatcher, &mark);
+        ck_assert_uint_eq(mark.last_ms, mark.log_off / LOG_RECORD_OVERHEAD);
+        ck_assert_uint_eq(mark.n_entries, mark.last_ms);
+    }
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *s = suite_create("dispatch");
@@ -254,6 +294,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, an_appender_leaves_a_flushed_page_to_the_worker);
     tcase_add_test(tc, an_appender_goes_on_when_somebody_else_dispatches);
     tcase_add_test(tc, a_record_damaged_before_its_dispatch_does_not_hide_the_next);
+    tcase_add_loop_test(tc, a_mark_is_of_one_moment, 0, MARK_ROUNDS);
     suite_add_tcase(s, tc);
     return s;
 }
