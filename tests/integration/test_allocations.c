@@ -1,9 +1,8 @@
 /* A message costs no allocation of ours on its way in or out: what one needs is kept from request
- * to request. The
- * linker puts the functions below in front of those that allocate (--wrap) for everything that is
- * ours; what gRPC allocates for itself is not counted. */
+ * to request. Beside allocation.c, the linker puts the functions below in front of those of gRPC
+ * and protobuf-c that allocate (--wrap) for everything that is ours; what these libraries allocate
+ * for themselves is not counted. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 #include "base/io.h"
 #include "broker/broker.h"
 #include "broker/config.h"
+#include "tests/lib/allocation.h"
 #include "tests/lib/messaging.h"
 #include "tests/lib/suite.h"
 #include "tests/lib/tmpdir.h"
@@ -31,7 +31,7 @@ enum {
 static _Atomic uint64_t n_allocated;
 static _Thread_local bool is_client;
 
-static void count(void)
+void allocation_seen(void)
 {
     if (!is_client) /* relaxed, here and below: a plain counter, read after what it counts */
         atomic_fetch_add_explicit(&n_allocated, 1, memory_order_relaxed);
@@ -42,17 +42,6 @@ static uint64_t allocated(void)
     return atomic_load_explicit(&n_allocated, memory_order_relaxed);
 }
 
-void *__real_malloc(size_t n);
-void *__wrap_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-void *__wrap_realloc(void *p, size_t n);
-void *__real_aligned_alloc(size_t alignment, size_t n);
-void *__wrap_aligned_alloc(size_t alignment, size_t n);
-char *__real_strdup(const char *text);
-char *__wrap_strdup(const char *text);
-int __wrap_asprintf(char **ret, const char *format, ...);
 void *__real_gpr_malloc(size_t n);
 void *__wrap_gpr_malloc(size_t n);
 void *__real_gpr_zalloc(size_t n);
@@ -64,55 +53,15 @@ ProtobufCMessage *__wrap_protobuf_c_message_unpack(const ProtobufCMessageDescrip
                                                    ProtobufCAllocator *allocator, size_t len,
                                                    const uint8_t *bytes);
 
-void *__wrap_malloc(size_t n)
-{
-    count();
-    return __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    count();
-    return __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *p, size_t n)
-{
-    count();
-    return __real_realloc(p, n);
-}
-
-void *__wrap_aligned_alloc(size_t alignment, size_t n)
-{
-    count();
-    return __real_aligned_alloc(alignment, n);
-}
-
-char *__wrap_strdup(const char *text)
-{
-    count();
-    return __real_strdup(text);
-}
-
-int __wrap_asprintf(char **ret, const char *format, ...)
-{
-    va_list args;
-    count();
-    va_start(args, format);
-    int n = vasprintf(ret, format, args);
-    va_end(args);
-    return n;
-}
-
 void *__wrap_gpr_malloc(size_t n)
 {
-    count();
+    allocation_seen();
     return __real_gpr_malloc(n);
 }
 
 void *__wrap_gpr_zalloc(size_t n)
 {
-    count();
+    allocation_seen();
     return __real_gpr_zalloc(n);
 }
 
@@ -121,7 +70,7 @@ ProtobufCMessage *__wrap_protobuf_c_message_unpack(const ProtobufCMessageDescrip
                                                    const uint8_t *bytes)
 {
     if (!allocator)
-        count(); /* at least one */
+        allocation_seen(); /* at least one */
     return __real_protobuf_c_message_unpack(type, allocator, len, bytes);
 }
 

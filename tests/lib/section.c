@@ -9,9 +9,7 @@
 
 #include <pthread.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -20,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/lock.h"
+#include "tests/lib/allocation.h"
 
 /* Not in the C library's headers of Debian 12. */
 enum { DISPATCH_OPTION = 59, DISPATCH_ON = 1, CODE_OF_DISPATCH = 2 };
@@ -178,68 +177,17 @@ void __wrap_lock_drop(struct lock *l)
 
 /* ---- what allocates ---- */
 
-static void count_allocation(void)
+void allocation_seen(void)
 {
     if (own.is_inside)
         add(ALLOCATIONS, 1);
 }
 
-void *__real_malloc(size_t n);
-void *__wrap_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-void *__wrap_realloc(void *p, size_t n);
-void *__real_aligned_alloc(size_t alignment, size_t n);
-void *__wrap_aligned_alloc(size_t alignment, size_t n);
-char *__real_strdup(const char *text);
-char *__wrap_strdup(const char *text);
-int __wrap_asprintf(char **ret, const char *format, ...);
 void __real_free(void *p);
 void __wrap_free(void *p);
 
-void *__wrap_malloc(size_t n)
-{
-    count_allocation();
-    return __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    count_allocation();
-    return __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *p, size_t n)
-{
-    count_allocation();
-    return __real_realloc(p, n);
-}
-
-void *__wrap_aligned_alloc(size_t alignment, size_t n)
-{
-    count_allocation();
-    return __real_aligned_alloc(alignment, n);
-}
-
-char *__wrap_strdup(const char *text)
-{
-    count_allocation();
-    return __real_strdup(text);
-}
-
-int __wrap_asprintf(char **ret, const char *format, ...)
-{
-    va_list args;
-    count_allocation();
-    va_start(args, format);
-    int n = vasprintf(ret, format, args);
-    va_end(args);
-    return n;
-}
-
 void __wrap_free(void *p)
 {
-    count_allocation();
+    allocation_seen(); /* counted with them */
     __real_free(p);
 }

@@ -1,6 +1,7 @@
 /* Looks at what threads do while they hold LOCK_APPEND: system calls, allocations, page faults and
- * sleeps. For programs that are linked with section_wraps of tests/meson.build: the linker puts
- * section.c in front of lock_take, lock_drop and what allocates (--wrap) for everything of ours. */
+ * sleeps. For programs that are linked with section_dep of tests/meson.build: the linker puts
+ * section.c in front of lock_take, lock_drop and free, and allocation.c in front of what allocates
+ * (--wrap), for everything of ours. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef TESTS_LIB_SECTION_H
 #define TESTS_LIB_SECTION_H
