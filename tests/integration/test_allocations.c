@@ -134,40 +134,36 @@ static void publish(size_t n_requests, size_t n_each)
     }
 }
 
+static void publish_counted(size_t n_warm, size_t n_requests, size_t n_each)
+{
+    publish(n_warm, n_each);
+    uint64_t before = allocated();
+    publish(n_requests, n_each);
+    ck_assert_uint_le(allocated() - before, BACKGROUND_MAX);
+}
+
 START_TEST(publishing_allocates_nothing)
 {
-    publish(WARM_REQUESTS, 1);
-    uint64_t before = allocated();
-    publish(REQUESTS, 1);
-    ck_assert_uint_le(allocated() - before, BACKGROUND_MAX);
+    publish_counted(WARM_REQUESTS, REQUESTS, 1);
 }
 END_TEST
 
 START_TEST(publishing_many_in_a_request_allocates_nothing)
 {
-    publish(WARM_REQUESTS, BATCH);
-    uint64_t before = allocated();
-    publish(REQUESTS, BATCH);
-    ck_assert_uint_le(allocated() - before, BACKGROUND_MAX);
+    publish_counted(WARM_REQUESTS, REQUESTS, BATCH);
 }
 END_TEST
 
 /* A request is kept until its records are on disk, and each record until then. */
 START_TEST(publishing_to_the_disk_allocates_nothing)
 {
-    publish(WARM_SYNCED, 1);
-    uint64_t before = allocated();
-    publish(SYNCED, 1);
-    ck_assert_uint_le(allocated() - before, BACKGROUND_MAX);
+    publish_counted(WARM_SYNCED, SYNCED, 1);
 }
 END_TEST
 
 START_TEST(publishing_many_in_a_request_to_the_disk_allocates_nothing)
 {
-    publish(WARM_SYNCED, BATCH);
-    uint64_t before = allocated();
-    publish(SYNCED, BATCH);
-    ck_assert_uint_le(allocated() - before, BACKGROUND_MAX);
+    publish_counted(WARM_SYNCED, SYNCED, BATCH);
 }
 END_TEST
 
