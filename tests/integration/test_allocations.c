@@ -3,10 +3,13 @@
  * and protobuf-c that allocate (--wrap) for everything that is ours; what these libraries allocate
  * for themselves is not counted. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <grpc/support/alloc.h>
 
 #include "base/io.h"
 #include "broker/broker.h"
@@ -225,12 +228,52 @@ START_TEST(receiving_and_acknowledging_many_at_once_allocates_nothing)
 }
 END_TEST
 
+/* ---- the count itself: without one the tests above would pass too ---- */
+
+enum { WAYS = 9 };
+
+/* In every way once, each to be freed. Asserts nothing: that may allocate too. */
+static void *allocate(void *arg)
+{
+    void **each = arg;
+    if (asprintf((char **)&each[0], "%d", 0) < 0)
+        each[0] = NULL;
+    each[1] = malloc(1);
+    each[2] = calloc(1, 1);
+    each[3] = realloc(NULL, 1);
+    each[4] = aligned_alloc(64, 64);
+    each[5] = strdup("text");
+    each[6] = gpr_malloc(1);
+    each[7] = gpr_zalloc(1);
+    each[8] = protobuf_c_message_unpack(&apache__rocketmq__v2__resource__descriptor,
+                                        /* allocator = */ NULL, 0, NULL);
+    return NULL;
+}
+
+START_TEST(what_another_thread_allocates_is_counted)
+{
+    pthread_t thread;
+    void *each[WAYS];
+    uint64_t before = allocated();
+    ck_assert_int_eq(pthread_create(&thread, NULL, allocate, each), 0);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    ck_assert_uint_eq(allocated() - before, WAYS);
+    for (size_t i = 0; i < WAYS; i++) {
+        ck_assert_ptr_nonnull(each[i]);
+        free(each[i]);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("allocations");
+    TCase *count = tcase_create("count");
     TCase *tc = tcase_create("allocations");
     TCase *synced = tcase_create("allocations, SYNC_FLUSH");
     is_client = true;
+    tcase_add_test(count, what_another_thread_allocates_is_counted);
+    suite_add_tcase(suite, count);
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, publishing_allocates_nothing);
     tcase_add_test(tc, publishing_many_in_a_request_allocates_nothing);
