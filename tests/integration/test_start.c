@@ -1,14 +1,12 @@
 /* sluiced's command line, and what can stop a start: one clear line each. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/io.h"
@@ -64,19 +62,6 @@ static void expect_failure(const char *text)
     ck_assert_str_eq(f.run.out, "");
 }
 
-static void put_file(const char *folder, const char *name, const char *text)
-{
-    char *path = tmpdir_path(f.store, folder);
-    (void)mkdir(path, 0755); /* it may be there */
-    char *file_path = tmpdir_path(path, name);
-    int fd = open(file_path, O_CREAT | O_WRONLY | O_TRUNC, 0644);
-    ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
-    (void)close(fd);
-    free(file_path);
-    free(path);
-}
-
 /* ---- the command line ---- */
 
 START_TEST(help_goes_to_stdout)
@@ -113,26 +98,17 @@ START_TEST(a_mistake_is_one_line_that_names_the_option)
 }
 END_TEST
 
-static char *write_conf(const char *text)
-{
-    char *path = tmpdir_path(f.store, "broker.conf");
-    FILE *file = fopen(path, "w");
-    ck_assert_ptr_nonnull(file);
-    ck_assert_int_ge(fputs(text, file), 0);
-    ck_assert_int_eq(fclose(file), 0);
-    return path;
-}
-
 START_TEST(a_configuration_file_must_name_the_store_when_the_command_line_does_not)
 {
     char text[512];
-    char *path = write_conf("brokerName=b\n");
+    char *path = tmpdir_path(f.store, "broker.conf");
     const char *const args[] = {"-c", path, "--listen", "127.0.0.1:0", NULL};
+    tmpdir_put(f.store, "broker.conf", "brokerName=b\n");
     run(2, args);
     expect_one_line("storePathRootDir");
-    put_file(".", "file", "x");
+    tmpdir_put(f.store, "file", "x");
     (void)snprintf(text, sizeof text, "storePathRootDir=%s/file\n", f.store);
-    free(write_conf(text)); /* the same path */
+    tmpdir_put(f.store, "broker.conf", text);
     run(1, args);
     expect_one_line("/file");
     free(path);
@@ -216,11 +192,8 @@ START_TEST(a_configuration_file_is_read)
 {
     struct broker_child broker;
     char *path = tmpdir_path(f.store, "broker.conf");
-    FILE *file = fopen(path, "w");
-    ck_assert_ptr_nonnull(file);
-    ck_assert_int_gt(fprintf(file, "autoCreateTopicEnable=true\nbrokerName=sluice-7\n"), 0);
-    ck_assert_int_eq(fclose(file), 0);
     const char *const args[] = {"-c", path, NULL};
+    tmpdir_put(f.store, "broker.conf", "autoCreateTopicEnable=true\nbrokerName=sluice-7\n");
     broker_child_start(&broker, f.store, args);
     struct client *client = messaging_connect(broker.endpoint, "c");
     messaging_send_ok(client, "MadeOnFirstUse", NULL, "x");
@@ -304,14 +277,14 @@ END_TEST
 
 START_TEST(a_foreign_file_among_the_log_files_is_named)
 {
-    put_file("commitlog", "notes.txt", "not a log file");
+    tmpdir_put(f.store, "commitlog/notes.txt", "not a log file");
     expect_failure("notes.txt");
 }
 END_TEST
 
 START_TEST(a_log_file_of_another_length_is_named)
 {
-    put_file("commitlog", "00000000000000000000", "");
+    tmpdir_put(f.store, "commitlog/00000000000000000000", "");
     char *path = tmpdir_path(f.store, "commitlog/00000000000000000000");
     ck_assert_int_eq(truncate(path, 2 * 33554432), 0);
     free(path);
@@ -321,14 +294,14 @@ END_TEST
 
 START_TEST(damaged_topics_are_named)
 {
-    put_file("config", "topics.json", "{ not json");
+    tmpdir_put(f.store, "config/topics.json", "{ not json");
     expect_failure("topics.json");
 }
 END_TEST
 
 START_TEST(a_store_path_that_is_a_file_is_named)
 {
-    put_file(".", "file", "x");
+    tmpdir_put(f.store, "file", "x");
     char *path = tmpdir_path(f.store, "file");
     const char *const args[] = {"--store", path, "--listen", "127.0.0.1:0", NULL};
     run(1, args);

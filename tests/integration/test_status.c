@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "tests/lib/broker_child.h"
-#include "tests/lib/config_folder.h"
 #include "tests/lib/messaging.h"
 #include "tests/lib/suite.h"
 #include "tests/lib/tmpdir.h"
@@ -291,9 +290,9 @@ START_TEST(a_group_that_may_not_consume_is_forbidden)
     client_close(f.client);
     ck_assert_int_eq(broker_child_stop(&f.broker), 0);
     char *config = tmpdir_path(f.store, "config");
-    config_folder_write(config, "subscriptionGroup.json",
-                        "{\"subscriptionGroupTable\":{\"Off\":{\"groupName\":\"Off\","
-                        "\"consumeEnable\":false}}}");
+    tmpdir_put(config, "subscriptionGroup.json",
+               "{\"subscriptionGroupTable\":{\"Off\":{\"groupName\":\"Off\","
+               "\"consumeEnable\":false}}}");
     free(config);
     start(/* args = */ NULL);
     ck_assert_int_eq(receive(f.client, "T", "Off"), CODE(FORBIDDEN));

@@ -5,7 +5,6 @@
 
 #include <check.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/io.h"
 #include "tests/lib/tmpdir.h"
@@ -22,21 +21,12 @@ static inline char *config_folder_read(const char *folder, const char *name)
     return (char *)buf;
 }
 
-static inline void config_folder_write(const char *folder, const char *name, const char *text)
-{
-    struct err e;
-    char *path = tmpdir_path(folder, name);
-    ck_assert_msg(io_replace_file(io_posix(), path, text, strlen(text), false, &e) == 0, "%s",
-                  e.msg);
-    free(path);
-}
-
 /* Copies one file of tests/data/rocketmq-config, which a RocketMQ 5.5.0 broker wrote. */
 static inline void config_folder_copy(const char *folder, const char *data, const char *name)
 {
     char *from = tmpdir_path(data, "rocketmq-config");
     char *text = config_folder_read(from, name);
-    config_folder_write(folder, name, text);
+    tmpdir_put(folder, name, text);
     free(text);
     free(from);
 }

@@ -6,7 +6,10 @@
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+#include "base/io.h"
 
 void tmpdir_use_memory(void)
 {
@@ -52,4 +55,18 @@ char *tmpdir_path(const char *folder, const char *name)
     char *path = NULL;
     ck_assert_int_gt(asprintf(&path, "%s/%s", folder, name), 0);
     return path;
+}
+
+void tmpdir_put(const char *folder, const char *name, const char *text)
+{
+    struct err e;
+    char *path = tmpdir_path(folder, name), *slash = strrchr(path, '/');
+    *slash = '\0';
+    ck_assert_msg(io_make_dirs(io_posix(), path, &e) == 0, "%s", e.msg);
+    *slash = '/';
+    FILE *file = fopen(path, "we");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_ge(fputs(text, file), 0);
+    ck_assert_int_eq(fclose(file), 0);
+    free(path);
 }

@@ -16,6 +16,10 @@ void tmpdir_remove(char *path);
 /* `folder`/`name`, to be freed. */
 char *tmpdir_path(const char *folder, const char *name);
 
+/* Writes the file `folder`/`name` and makes the folders above it; what was in it is gone. Fails the
+ * test on error. */
+void tmpdir_put(const char *folder, const char *name, const char *text);
+
 /* From now on they are made in memory, where the system has a file system for that: for tests that
  * sync thousands of times, and whose power cuts are a model. */
 void tmpdir_use_memory(void);

@@ -28,7 +28,7 @@ static void teardown(void)
 static int read_text(const char *text)
 {
     char *path = tmpdir_path(folder, "broker.conf");
-    config_folder_write(folder, "broker.conf", text);
+    tmpdir_put(folder, "broker.conf", text);
     int rc = config_read_file(&cfg, io_posix(), path, &e);
     free(path);
     return rc;

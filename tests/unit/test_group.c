@@ -212,14 +212,13 @@ END_TEST
 START_TEST(retry_policies_are_read_and_kept)
 {
     struct group_info got;
-    config_folder_write(
-        folder, "subscriptionGroup.json",
-        "{\"subscriptionGroupTable\":{"
-        "\"steps\":{\"groupRetryPolicy\":{\"type\":\"CUSTOMIZED\","
-        "\"customizedRetryPolicy\":{\"next\":[5,-1,7]}}},"
-        "\"exp\":{\"groupRetryPolicy\":{\"type\":\"EXPONENTIAL\",\"exponentialRetryPolicy\":"
-        "{\"initial\":10,\"max\":900,\"multiplier\":3}}},\"bad\":7,"
-        "\"odd\":{\"retryMaxTimes\":99999999,\"groupRetryPolicy\":[]}}}");
+    tmpdir_put(folder, "subscriptionGroup.json",
+               "{\"subscriptionGroupTable\":{"
+               "\"steps\":{\"groupRetryPolicy\":{\"type\":\"CUSTOMIZED\","
+               "\"customizedRetryPolicy\":{\"next\":[5,-1,7]}}},"
+               "\"exp\":{\"groupRetryPolicy\":{\"type\":\"EXPONENTIAL\",\"exponentialRetryPolicy\":"
+               "{\"initial\":10,\"max\":900,\"multiplier\":3}}},\"bad\":7,"
+               "\"odd\":{\"retryMaxTimes\":99999999,\"groupRetryPolicy\":[]}}}");
     reopen();
     ck_assert(group_get(table, span_str("steps"), &got));
     ck_assert_uint_eq(got.retry.n_steps, 3);

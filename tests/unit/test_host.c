@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/io.h"
 #include "tests/lib/suite.h"
 #include "tests/lib/tmpdir.h"
 
@@ -24,25 +23,9 @@ static void teardown(void)
     tmpdir_remove(root);
 }
 
-static void make_folder(const char *path)
-{
-    struct err e;
-    ck_assert_int_eq(io_make_dirs(io_posix(), path, &e), 0);
-}
-
-/* A file under the root, with the folders above it. */
 static void put(const char *name, const char *text)
 {
-    char path[PATH_MAX];
-    (void)snprintf(path, sizeof path, "%s/%s", root, name);
-    char *slash = strrchr(path, '/');
-    *slash = '\0';
-    make_folder(path);
-    *slash = '/';
-    FILE *f = fopen(path, "w");
-    ck_assert_ptr_nonnull(f);
-    ck_assert_int_ge(fputs(text, f), 0);
-    ck_assert_int_eq(fclose(f), 0);
+    tmpdir_put(root, name, text);
 }
 
 static struct host read_at(const char *path, uint64_t pid)

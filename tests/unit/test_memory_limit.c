@@ -2,9 +2,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/memory_limit.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "tests/lib/suite.h"
 #include "tests/lib/tmpdir.h"
 
@@ -14,15 +11,7 @@ static struct err e;
 
 static void put(const char *name, const char *text)
 {
-    char folder[512], *path = tmpdir_path(root, name);
-    (void)snprintf(folder, sizeof folder, "%s", path);
-    *strrchr(folder, '/') = '\0';
-    ck_assert_int_eq(io_make_dirs(io_posix(), folder, &e), 0);
-    FILE *f = fopen(path, "we");
-    ck_assert_ptr_nonnull(f);
-    ck_assert_int_ge(fputs(text, f), 0);
-    ck_assert_int_eq(fclose(f), 0);
-    free(path);
+    tmpdir_put(root, name, text);
 }
 
 static void setup(void)

@@ -135,7 +135,7 @@ START_TEST(the_version_before_is_kept_and_used_when_the_file_is_damaged)
     ck_assert_int_eq(write_number(io_posix(), 1), 0);
     ck_assert_int_eq(write_number(io_posix(), 2), 0);
     ck_assert_int_eq(read_number(io_posix()), 2);
-    config_folder_write(folder, "file.json", "{\"n\":");
+    tmpdir_put(folder, "file.json", "{\"n\":");
     ck_assert_int_eq(read_number(io_posix()), 1);
 }
 END_TEST
@@ -144,10 +144,10 @@ START_TEST(a_damaged_file_is_set_aside_and_never_becomes_the_copy)
 {
     ck_assert_int_eq(write_number(io_posix(), 1), 0);
     ck_assert_int_eq(write_number(io_posix(), 2), 0);
-    config_folder_write(folder, "file.json", "");
+    tmpdir_put(folder, "file.json", "");
     ck_assert_int_eq(read_number(io_posix()), 1);
     ck_assert_int_eq(write_number(io_posix(), 3), 0);
-    config_folder_write(folder, "file.json", "damaged again");
+    tmpdir_put(folder, "file.json", "damaged again");
     ck_assert_int_eq(read_number(io_posix()), 1);
     char *aside = config_folder_read(folder, "file.json.damaged");
     ck_assert_str_eq(aside, "damaged again");
@@ -158,9 +158,9 @@ END_TEST
 START_TEST(two_damaged_files_are_an_error_that_names_one)
 {
     json_t *root;
-    config_folder_write(folder, "file.json", "{");
+    tmpdir_put(folder, "file.json", "{");
     ck_assert_int_eq(state_read(io_posix(), folder, "file.json", &root, &e), ERR_CORRUPT);
-    config_folder_write(folder, "file.json.bak", "{");
+    tmpdir_put(folder, "file.json.bak", "{");
     ck_assert_int_eq(state_read(io_posix(), folder, "file.json", &root, &e), ERR_CORRUPT);
     ck_assert_ptr_nonnull(strstr(e.msg, "file.json"));
 }
@@ -234,7 +234,7 @@ END_TEST
 START_TEST(a_member_of_the_wrong_kind_is_an_error)
 {
     struct state_doc doc;
-    config_folder_write(folder, "file.json", "{\"table\":[1]}");
+    tmpdir_put(folder, "file.json", "{\"table\":[1]}");
     ck_assert_int_eq(state_doc_open(&doc, io_posix(), folder, "file.json", "table", &e),
                      ERR_CORRUPT);
     ck_assert_ptr_nonnull(strstr(e.msg, "'table' is not an object"));

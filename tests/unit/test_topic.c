@@ -263,9 +263,9 @@ END_TEST
 
 START_TEST(members_that_only_rocketmq_knows_survive_a_change)
 {
-    config_folder_write(folder, "topics.json",
-                        "{\"future\":{\"a\":[1]},\"topicConfigTable\":{\"old\":{\"order\":true,"
-                        "\"attributes\":{\"queue.type\":\"BatchCQ\"},\"perm\":7}}}");
+    tmpdir_put(folder, "topics.json",
+               "{\"future\":{\"a\":[1]},\"topicConfigTable\":{\"old\":{\"order\":true,"
+               "\"attributes\":{\"queue.type\":\"BatchCQ\"},\"perm\":7}}}");
     reopen();
     ck_assert_int_eq(create("new", TOPIC_NORMAL), 0);
     char *text = config_folder_read(folder, "topics.json");
@@ -279,11 +279,11 @@ END_TEST
 
 START_TEST(an_entry_that_makes_no_sense_hides_no_other)
 {
-    config_folder_write(folder, "topics.json",
-                        "{\"topicConfigTable\":{\"a\":{\"readQueueNums\":-1},\"b\":7,"
-                        "\"c\":{\"attributes\":{\"message.type\":\"NO_SUCH\"}},\"\":{},"
-                        "\"d\":{\"perm\":\"x\"},\"e\":{\"readQueueNums\":99999999999},"
-                        "\"good\":{\"readQueueNums\":3,\"writeQueueNums\":2}}}");
+    tmpdir_put(folder, "topics.json",
+               "{\"topicConfigTable\":{\"a\":{\"readQueueNums\":-1},\"b\":7,"
+               "\"c\":{\"attributes\":{\"message.type\":\"NO_SUCH\"}},\"\":{},"
+               "\"d\":{\"perm\":\"x\"},\"e\":{\"readQueueNums\":99999999999},"
+               "\"good\":{\"readQueueNums\":3,\"writeQueueNums\":2}}}");
     reopen();
     struct topic_info got;
     ck_assert(topic_get(table, span_str("good"), &got));
@@ -300,7 +300,7 @@ END_TEST
 START_TEST(an_unreadable_file_is_an_error_that_names_it)
 {
     struct topic_table *other;
-    config_folder_write(folder, "topics.json", "[]");
+    tmpdir_put(folder, "topics.json", "[]");
     ck_assert_int_eq(topic_table_open(&other, folder, 10, io_posix(), &e), ERR_CORRUPT);
     ck_assert_ptr_nonnull(strstr(e.msg, "topics.json"));
 }
@@ -309,11 +309,11 @@ END_TEST
 START_TEST(topics_with_batch_queues_are_told_apart)
 {
     char **names;
-    config_folder_write(folder, "topics.json",
-                        "{\"topicConfigTable\":{"
-                        "\"a\":{\"attributes\":{\"queue.type\":\"BatchCQ\"}},"
-                        "\"b\":{\"attributes\":{\"queue.type\":\"SimpleCQ\"}},"
-                        "\"c\":{},\"d\":3}}");
+    tmpdir_put(folder, "topics.json",
+               "{\"topicConfigTable\":{"
+               "\"a\":{\"attributes\":{\"queue.type\":\"BatchCQ\"}},"
+               "\"b\":{\"attributes\":{\"queue.type\":\"SimpleCQ\"}},"
+               "\"c\":{},\"d\":3}}");
     ck_assert_int_eq(topic_batch_names(folder, io_posix(), &names, &e), 0);
     ck_assert_str_eq(names[0], "a");
     ck_assert_ptr_null(names[1]);

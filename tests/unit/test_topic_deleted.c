@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "broker/topic.h"
@@ -87,12 +86,7 @@ static size_t read_marks(void)
 
 static void write_file(const char *text)
 {
-    char *path = tmpdir_path(f.folder, "topics.json");
-    FILE *file = fopen(path, "w");
-    ck_assert_ptr_nonnull(file);
-    ck_assert_int_ge(fputs(text, file), 0);
-    ck_assert_int_eq(fclose(file), 0);
-    free(path);
+    tmpdir_put(f.folder, "topics.json", text);
 }
 
 START_TEST(without_a_file_nothing_was_deleted)
