@@ -253,8 +253,8 @@ static void fill(struct outgoing *o, const struct messaging_message *m)
     o->message.body.len = m->body_len || !m->body ? m->body_len : strlen(m->body);
 }
 
-V2(SendMessageResponse) *messaging_try_send(struct client *c,
-                                            const struct messaging_message *messages, size_t n)
+static V2(SendMessageResponse) *send_all(struct client *c, const struct messaging_message *messages,
+                                         size_t n, struct err *e)
 {
     struct outgoing *all = calloc(n + 1, sizeof all[0]);
     V2(Message) **list = calloc(n + 1, sizeof(V2(Message) *));
@@ -265,18 +265,27 @@ V2(SendMessageResponse) *messaging_try_send(struct client *c,
     }
     req.messages = list;
     req.n_messages = n;
-    V2(SendMessageResponse) *reply = messaging_try_call(
-        c, PROTO_SEND_MESSAGE, &req.base, &apache__rocketmq__v2__send_message_response__descriptor);
+    V2(SendMessageResponse) *reply =
+        call(c, PROTO_SEND_MESSAGE, &req.base,
+             &apache__rocketmq__v2__send_message_response__descriptor, e);
     free(list);
     free(all);
     return reply;
 }
 
+V2(SendMessageResponse) *messaging_try_send(struct client *c,
+                                            const struct messaging_message *messages, size_t n)
+{
+    struct err e;
+    return send_all(c, messages, n, &e);
+}
+
 V2(SendMessageResponse) *messaging_send(struct client *c, const struct messaging_message *messages,
                                         size_t n)
 {
-    V2(SendMessageResponse) *reply = messaging_try_send(c, messages, n);
-    ck_assert_msg(reply, "a send was not answered");
+    struct err e = {0};
+    V2(SendMessageResponse) *reply = send_all(c, messages, n, &e);
+    ck_assert_msg(reply, "a send was not answered: %s", e.msg);
     return reply;
 }
 
