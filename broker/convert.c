@@ -331,43 +331,44 @@ static struct span format_offset_id(char text[CONVERT_ID_BYTES], const struct st
     return span_of(text, (size_t)len);
 }
 
-/* Twice the room of an array that is full, which is `few` or was allocated. NULL: no memory. */
-static void *grow(void *full, const void *few, size_t bytes)
+/* An array of `n` items with room for one more: `few` while that is enough, then allocated, twice
+ * as large each time. NULL: no memory, and what was there stays. */
+static void *with_room(void *items, void *few, size_t n, size_t *n_max, size_t item_bytes)
 {
-    if (full != few)
-        return realloc(full, 2 * bytes);
-    void *more = malloc(2 * bytes);
-    return more ? memcpy(more, few, bytes) : NULL;
+    if (n < *n_max)
+        return items;
+    if (n == 0) {
+        *n_max = CONVERT_FEW;
+        return few;
+    }
+    void *more = realloc(items == few ? NULL : items, 2 * n * item_bytes);
+    if (!more)
+        return NULL;
+    if (items == few)
+        memcpy(more, few, n * item_bytes);
+    *n_max = 2 * n;
+    return more;
 }
 
 static int add_property(struct convert_delivery *c, size_t n, struct proto_property p,
                         struct err *e)
 {
-    if (n == c->n_properties_max) {
-        struct proto_property *more = c->few_properties;
-        if (n > 0)
-            more = grow(c->properties, c->few_properties, n * sizeof more[0]);
-        if (!more)
-            return err_set(e, ERR_NOMEM, "make room for more than %zu properties", n);
-        c->properties = more;
-        c->n_properties_max = n > 0 ? 2 * n : CONVERT_FEW;
-    }
-    c->properties[n] = p;
+    struct proto_property *all =
+        with_room(c->properties, c->few_properties, n, &c->n_properties_max, sizeof p);
+    if (!all)
+        return err_set(e, ERR_NOMEM, "make room for more than %zu properties", n);
+    all[n] = p;
+    c->properties = all;
     return 0;
 }
 
 static int add_key(struct convert_delivery *c, size_t n, struct span key, struct err *e)
 {
-    if (n == c->n_keys_max) {
-        struct span *more = c->few_keys;
-        if (n > 0)
-            more = grow(c->keys, c->few_keys, n * sizeof more[0]);
-        if (!more)
-            return err_set(e, ERR_NOMEM, "make room for more than %zu keys", n);
-        c->keys = more;
-        c->n_keys_max = n > 0 ? 2 * n : CONVERT_FEW;
-    }
-    c->keys[n] = key;
+    struct span *all = with_room(c->keys, c->few_keys, n, &c->n_keys_max, sizeof key);
+    if (!all)
+        return err_set(e, ERR_NOMEM, "make room for more than %zu keys", n);
+    all[n] = key;
+    c->keys = all;
     return 0;
 }
 
