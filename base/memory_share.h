@@ -9,6 +9,9 @@
 /* Of the limit, for all that the process points at. */
 uint64_t memory_share_resident(uint64_t limit_bytes);
 
+/* Of a resident share: what may be mapped of files of `file_bytes`; a few whole ones at least. */
+uint64_t memory_share_mapped(uint64_t resident_bytes, uint64_t file_bytes);
+
 /* Of a resident share: pages made ready ahead of a writer, at most; whole pages. */
 uint64_t memory_share_populated(uint64_t resident_bytes);
 

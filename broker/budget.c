@@ -1,7 +1,4 @@
-/* How much memory the broker may take.
- *
- * How the limit is shared out: base/memory_share.c. Mapping costs address space and page tables,
- * 2 MiB for each resident GiB, so much more may be mapped than is resident. */
+/* How much memory the broker may take: what options say, else a share of the limit. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/budget.h"
 
@@ -9,16 +6,6 @@
 
 #include "base/log.h"
 #include "base/memory_share.h"
-
-enum {
-    MAPPED_FACTOR = 16,
-    MAPPED_MIN_FILES = 4, /* the one written to, the next, and two that are read */
-};
-
-static uint64_t within(uint64_t value, uint64_t least, uint64_t most)
-{
-    return value < least ? least : value > most ? most : value;
-}
 
 struct budget budget_choose(const struct config *cfg, uint64_t limit_bytes)
 {
@@ -29,9 +16,7 @@ struct budget budget_choose(const struct config *cfg, uint64_t limit_bytes)
     if (b.resident_bytes == 0)
         b.resident_bytes = memory_share_resident(limit_bytes);
     if (b.mapped_bytes == 0)
-        b.mapped_bytes = within(b.resident_bytes, 0, INT64_MAX / MAPPED_FACTOR) * MAPPED_FACTOR;
-    if (cfg->mapped_budget_bytes == 0)
-        b.mapped_bytes = within(b.mapped_bytes, MAPPED_MIN_FILES * cfg->log_file_bytes, INT64_MAX);
+        b.mapped_bytes = memory_share_mapped(b.resident_bytes, cfg->log_file_bytes);
     if (b.populated_bytes == 0)
         b.populated_bytes = memory_share_populated(b.resident_bytes);
     if (b.flush_bytes == 0)
