@@ -92,6 +92,13 @@ static enum take_end pass(void)
     return end;
 }
 
+/* A delivery that nobody acks in its time. */
+static void deliver_in_vain(void)
+{
+    (void)pass();
+    pass_time(INVISIBLE_MS);
+}
+
 static void expect_taken(size_t i, int32_t queue_id, uint64_t queue_off, uint32_t attempt)
 {
     ck_assert_uint_lt(i, f.take.n);
@@ -214,8 +221,7 @@ START_TEST(what_is_visible_again_comes_first_and_counts_an_attempt)
 {
     f.take.max = 1;
     fill(0, 3);
-    (void)pass();
-    pass_time(INVISIBLE_MS);
+    deliver_in_vain();
     f.take.max = BOUNDS_BATCH_MAX;
     (void)pass();
     ck_assert_uint_eq(f.take.n, 3);
@@ -265,8 +271,7 @@ END_TEST
 START_TEST(what_the_subscriber_of_now_does_not_want_is_done_with)
 {
     fill(0, 1);
-    (void)pass();
-    pass_time(INVISIBLE_MS);
+    deliver_in_vain();
     take_tags("TagB");
     (void)pass();
     ck_assert_uint_eq(f.take.n, 0);
@@ -277,8 +282,7 @@ END_TEST
 START_TEST(a_batch_of_no_good_ones_is_followed_by_another_look)
 {
     fill(0, 2);
-    (void)pass();
-    pass_time(INVISIBLE_MS);
+    deliver_in_vain();
     take_tags("TagB");
     f.take.max = 2;
     ck_assert_int_eq(pass(), TAKE_AGAIN); /* its room was filled: more may be visible */
@@ -290,8 +294,7 @@ START_TEST(a_message_delivered_often_enough_goes_to_the_dead_letters)
 {
     f.take.how.max_attempts = 1;
     fill(0, 1);
-    (void)pass();
-    pass_time(INVISIBLE_MS);
+    deliver_in_vain();
     (void)pass();
     ck_assert_uint_eq(f.take.n, 0);
     broker_fixture_settle(&f.broker);
