@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/lock.h"
+#include "tests/lib/log_mapping.h"
 #include "tests/lib/section.h"
 #include "tests/lib/store_fixture.h"
 #include "tests/lib/suite.h"
@@ -196,20 +197,6 @@ END_TEST
 
 /* ---- faults ---- */
 
-static bool is_in_log(uint64_t address)
-{
-    char line[512];
-    unsigned long from, to;
-    bool found = false;
-    FILE *maps = fopen("/proc/self/maps", "r");
-    ck_assert_ptr_nonnull(maps);
-    while (!found && fgets(line, sizeof line, maps))
-        found = sscanf(line, "%lx-%lx", &from, &to) == 2 && from <= address && address < to &&
-                strstr(line, "/commitlog/") != NULL;
-    (void)fclose(maps);
-    return found;
-}
-
 struct faulted {
     struct section_tally tally;
     uint64_t n_flushes;
@@ -227,7 +214,8 @@ static struct faulted watch_once(void (*work)(void))
     section_trace(NULL);
     size_t n = trace.fd >= 0 ? fault_trace_read(&trace, at, TRACED_MAX) : 0;
     for (size_t i = 0; i < n; i++)
-        ck_assert_msg(is_in_log(at[i]), "a fault at %lx, not in the log", (unsigned long)at[i]);
+        ck_assert_msg(log_mapping_has(at[i]), "a fault at %lx, not in the log",
+                      (unsigned long)at[i]);
     fault_trace_close(&trace);
     return (struct faulted){section_tally(), stats().n_flushes - n_before};
 }

@@ -12,6 +12,7 @@
 #include "base/io.h"
 #include "broker/broker.h"
 #include "broker/config.h"
+#include "tests/lib/log_mapping.h"
 #include "tests/lib/messaging.h"
 #include "tests/lib/suite.h"
 #include "tests/lib/tmpdir.h"
@@ -46,25 +47,10 @@ void *__wrap_memmove(void *to, const void *from, size_t n)
     return __real_memmove(to, from, n);
 }
 
-/* Whether the bytes lie in a mapped commit-log file. */
-static bool is_in_log(const void *ptr)
-{
-    char line[512];
-    unsigned long from, to, at = (unsigned long)ptr;
-    bool found = false;
-    FILE *maps = fopen("/proc/self/maps", "r");
-    ck_assert_ptr_nonnull(maps);
-    while (!found && fgets(line, sizeof line, maps))
-        found = sscanf(line, "%lx-%lx", &from, &to) == 2 && from <= at && at < to &&
-                strstr(line, "/commitlog/") != NULL;
-    (void)fclose(maps);
-    return found;
-}
-
 void __wrap_rpc_send(struct rpc_call *call, const struct rpc_piece *pieces, size_t n, bool more)
 {
     for (size_t i = 0; i < n; i++) {
-        bool is_mapped = pieces[i].release && is_in_log(pieces[i].bytes.ptr);
+        bool is_mapped = pieces[i].release && log_mapping_has((uintptr_t)pieces[i].bytes.ptr);
         atomic_fetch_add_explicit(is_mapped ? &n_mapped_bytes : &n_unmapped_bytes,
                                   pieces[i].bytes.len, memory_order_relaxed);
     }
