@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "tests/lib/crash_io.h"
+#include "tests/lib/crew.h"
 #include "tests/lib/store_fixture.h"
 #include "tests/lib/suite.h"
 #include "tests/lib/tmpdir.h"
@@ -98,9 +99,8 @@ static void note_acked(int thread, int number, const struct store_appended *at)
     pthread_mutex_unlock(&f.mutex);
 }
 
-static void *append_some(void *arg)
+static void append_some(int thread)
 {
-    int thread = *(const int *)arg;
     char buf[BODY_MIN + BODY_SPAN];
     for (int i = 0; i < N_EACH; i++) {
         struct store_appended at;
@@ -109,18 +109,14 @@ static void *append_some(void *arg)
         ck_assert_msg(rc == 0, "%s", e.msg);
         note_acked(thread, i, &at);
     }
-    return NULL;
 }
 
 static void run(void)
 {
-    static const int ids[N_THREADS] = {0, 1, 2};
-    pthread_t threads[N_THREADS];
+    struct crew appenders;
     store_fixture_open(&f.store);
-    for (int i = 0; i < N_THREADS; i++)
-        ck_assert_int_eq(pthread_create(&threads[i], NULL, append_some, (void *)&ids[i]), 0);
-    for (int i = 0; i < N_THREADS; i++)
-        ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+    crew_start(&appenders, N_THREADS, append_some);
+    crew_join(&appenders);
     store_fixture_close(&f.store);
 }
 

@@ -6,7 +6,6 @@
  * everything. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <fcntl.h>
-#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/lock.h"
+#include "tests/lib/crew.h"
 #include "tests/lib/log_mapping.h"
 #include "tests/lib/section.h"
 #include "tests/lib/store_fixture.h"
@@ -145,25 +145,18 @@ END_TEST
 
 static int n_each; /* appends of a thread */
 
-static void *append_many(void *arg)
+static void append_many(int queue_id)
 {
-    const int32_t *queue_id = arg;
     for (int i = 0; i < n_each; i++)
-        append("T", *queue_id);
-    return NULL;
+        append("T", queue_id);
 }
 
 /* Many at a time, over several files, while flusher, window and maker do their work. */
 static void append_together(void)
 {
-    pthread_t threads[THREADS];
-    int32_t queue_ids[THREADS];
-    for (int32_t i = 0; i < THREADS; i++) {
-        queue_ids[i] = i;
-        ck_assert_int_eq(pthread_create(&threads[i], NULL, append_many, &queue_ids[i]), 0);
-    }
-    for (int i = 0; i < THREADS; i++)
-        ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+    struct crew appenders;
+    crew_start(&appenders, THREADS, append_many);
+    crew_join(&appenders);
 }
 
 START_TEST(with_sync_flush_nothing_is_called_or_allocated_either)

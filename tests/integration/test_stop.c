@@ -3,7 +3,6 @@
  * A stop that cancels calls which the housekeeper has yet to come to. And an end by a signal that
  * is not waited for. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "tests/lib/broker_child.h"
+#include "tests/lib/crew.h"
 #include "tests/lib/messaging.h"
 #include "tests/lib/suite.h"
 #include "tests/lib/tmpdir.h"
@@ -36,9 +36,8 @@ static void start(const char *mode)
 }
 
 /* Sends numbered messages until one is not accepted. */
-static void *send_until_refused(void *arg)
+static void send_until_refused(int sender)
 {
-    int sender = *(const int *)arg;
     struct client *client = messaging_connect(f.broker.endpoint, NULL);
     char body[64];
     for (uint64_t n = 0; n < SENT_MAX; n++) {
@@ -52,7 +51,6 @@ static void *send_until_refused(void *arg)
         atomic_store(&f.n_accepted[sender], n + 1);
     }
     client_close(client);
-    return NULL;
 }
 
 static uint64_t n_accepted(void)
@@ -102,23 +100,19 @@ static void expect_all(void)
 
 START_TEST(a_stop_under_load_keeps_what_was_accepted_and_is_clean)
 {
-    static const int ids[N_SENDERS] = {0, 1, 2};
-    pthread_t senders[N_SENDERS];
+    struct crew senders;
     memset(&f, 0, sizeof f);
     f.store = tmpdir_make();
     start(modes[_i]);
     struct client *client = messaging_connect(f.broker.endpoint, NULL);
     messaging_create_topic(client, "T", SLUICE__V1__TOPIC_TYPE__TOPIC_NORMAL, 4);
     client_close(client);
-    for (int i = 0; i < N_SENDERS; i++)
-        ck_assert_int_eq(
-            pthread_create(&senders[i], NULL, send_until_refused, (void *)(uintptr_t)&ids[i]), 0);
+    crew_start(&senders, N_SENDERS, send_until_refused);
     while (n_accepted() < N_BEFORE) /* the test's own limit is the timeout */
         (void)sched_yield();
     ck_assert_int_eq(kill(f.broker.pid, SIGTERM), 0);
     ck_assert_int_eq(broker_child_stop(&f.broker), 0); /* the second one */
-    for (int i = 0; i < N_SENDERS; i++)
-        ck_assert_int_eq(pthread_join(senders[i], NULL), 0);
+    crew_join(&senders);
     char *path = tmpdir_path(f.store, "abort");
     ck_assert_int_ne(access(path, F_OK), 0);
     free(path);

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "tests/lib/crew.h"
 #include "tests/lib/lease_case.h"
 #include "tests/lib/suite.h"
 
@@ -56,11 +57,11 @@ static void settle(const struct lease_entry *entry, unsigned turn)
     (void)atomic_fetch_add_explicit(&n_acked, 1, memory_order_relaxed);
 }
 
-static void *consume(void *arg)
+static void consume(int number)
 {
     struct lease_take mine = take;
     struct lease_entry entries[BATCH];
-    unsigned turn = (unsigned)(uintptr_t)arg;
+    unsigned turn = (unsigned)number;
     while (atomic_load_explicit(&n_acked, memory_order_relaxed) < N_MESSAGES) {
         size_t n = receive(&mine, entries);
         for (size_t i = 0; i < n; i++) {
@@ -71,7 +72,6 @@ static void *consume(void *arg)
         for (size_t i = 0; i < n; i++)
             settle(&entries[i], turn++);
     }
-    return NULL;
 }
 
 static void *save_and_renew(void *arg)
@@ -89,13 +89,11 @@ static void *save_and_renew(void *arg)
 
 START_TEST(several_consumers_share_a_queue_and_each_message_is_held_by_one)
 {
-    pthread_t threads[N_THREADS];
+    struct crew consumers;
     pthread_t saver;
     ck_assert_int_eq(pthread_create(&saver, NULL, save_and_renew, NULL), 0);
-    for (uintptr_t i = 0; i < N_THREADS; i++)
-        ck_assert_int_eq(pthread_create(&threads[i], NULL, consume, (void *)i), 0);
-    for (size_t i = 0; i < N_THREADS; i++)
-        ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+    crew_start(&consumers, N_THREADS, consume);
+    crew_join(&consumers);
     ck_assert_int_eq(pthread_join(saver, NULL), 0);
     ck_assert_uint_eq(progress().lowest, N_MESSAGES);
     ck_assert_uint_eq(progress().n_in_flight, 0);

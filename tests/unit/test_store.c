@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/lib/crew.h"
 #include "tests/lib/store_fixture.h"
 #include "tests/lib/suite.h"
 #include "tests/lib/tmpdir.h"
@@ -298,14 +299,13 @@ END_TEST
 
 enum { N_APPENDERS = 3, N_EACH = 300 };
 
-static void *append_many(void *arg)
+static void append_many(int number)
 {
     char body[700];
     memset(body, 'a', sizeof body - 1);
     body[sizeof body - 1] = '\0';
     for (int i = 0; i < N_EACH; i++)
-        (void)store_fixture_append(&f, "T", *(int *)arg % 2, body);
-    return NULL;
+        (void)store_fixture_append(&f, "T", number % 2, body);
 }
 
 /* Scans queue 0 to its end, while it grows, holding each pin for a while. */
@@ -332,18 +332,16 @@ static void *scan_all(void *arg)
 
 START_TEST(readers_see_whole_records_in_order_while_many_append)
 {
-    pthread_t appenders[N_APPENDERS], reader;
-    int ids[N_APPENDERS] = {0, 1, 2};
+    struct crew appenders;
+    pthread_t reader;
     uint64_t n_read = 0;
     store_fixture_close(&f);
     f.opt.flush_interval_ms = 1;
     f.opt.mapped_budget_bytes = 2 * FIXTURE_FILE_BYTES;
     store_fixture_open(&f);
     ck_assert_int_eq(pthread_create(&reader, NULL, scan_all, &n_read), 0);
-    for (int i = 0; i < N_APPENDERS; i++)
-        ck_assert_int_eq(pthread_create(&appenders[i], NULL, append_many, &ids[i]), 0);
-    for (int i = 0; i < N_APPENDERS; i++)
-        ck_assert_int_eq(pthread_join(appenders[i], NULL), 0);
+    crew_start(&appenders, N_APPENDERS, append_many);
+    crew_join(&appenders);
     ck_assert_int_eq(pthread_join(reader, NULL), 0);
     ck_assert_uint_eq(n_read, 2 * N_EACH); /* I2 */
     struct store_stats st;

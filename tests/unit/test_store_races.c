@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/lib/crew.h"
 #include "tests/lib/store_fixture.h"
 #include "tests/lib/suite.h"
 
@@ -35,11 +36,10 @@ static void append(const char *topic, int32_t queue_id, uint8_t fill)
     ck_assert_msg(rc == 0 || rc == ERR_NOTFOUND, "%s", e.msg); /* the topic is being deleted */
 }
 
-static void *append_many(void *arg)
+static void append_many(int queue_id)
 {
     for (int i = 0; i < N_EACH; i++)
-        append("T", *(const int *)arg, (uint8_t)i);
-    return NULL;
+        append("T", queue_id, (uint8_t)i);
 }
 
 /* Slices kept while others come and go: a ring. */
@@ -86,15 +86,14 @@ static void scan_once(const char *topic, int32_t queue_id, struct held *h)
     } while (done.end == STORE_SCAN_FULL || done.end == STORE_SCAN_MORE);
 }
 
-static void *scan_again_and_again(void *arg)
+static void scan_again_and_again(int queue_id)
 {
     struct held h = {.at = 0};
     while (!atomic_load_explicit(&is_over, memory_order_relaxed)) {
-        scan_once("T", *(const int *)arg, &h);
+        scan_once("T", queue_id, &h);
         scan_once("D", 0, &h);
     }
     let_go(&h);
-    return NULL;
 }
 
 static void *make_and_delete(void *arg)
@@ -129,27 +128,18 @@ static void *measure(void *arg)
     return NULL;
 }
 
-static void start(pthread_t *t, void *(*fn)(void *), void *arg)
-{
-    ck_assert_int_eq(pthread_create(t, NULL, fn, arg), 0);
-}
-
 static void run_all(void)
 {
-    static int ids[N_QUEUES] = {0, 1};
-    pthread_t appenders[N_QUEUES], readers[N_QUEUES], deleter, watcher;
-    for (int i = 0; i < N_QUEUES; i++) {
-        start(&appenders[i], append_many, &ids[i]);
-        start(&readers[i], scan_again_and_again, &ids[i]);
-    }
-    start(&deleter, make_and_delete, NULL);
-    start(&watcher, measure, NULL);
-    for (int i = 0; i < N_QUEUES; i++)
-        ck_assert_int_eq(pthread_join(appenders[i], NULL), 0);
+    struct crew appenders, readers;
+    pthread_t deleter, watcher;
+    crew_start(&appenders, N_QUEUES, append_many);
+    crew_start(&readers, N_QUEUES, scan_again_and_again);
+    ck_assert_int_eq(pthread_create(&deleter, NULL, make_and_delete, NULL), 0);
+    ck_assert_int_eq(pthread_create(&watcher, NULL, measure, NULL), 0);
+    crew_join(&appenders);
     ck_assert_int_eq(pthread_join(deleter, NULL), 0);
     atomic_store_explicit(&is_over, true, memory_order_relaxed);
-    for (int i = 0; i < N_QUEUES; i++)
-        ck_assert_int_eq(pthread_join(readers[i], NULL), 0);
+    crew_join(&readers);
     ck_assert_int_eq(pthread_join(watcher, NULL), 0);
 }
 

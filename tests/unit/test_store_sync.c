@@ -1,10 +1,10 @@
 /* A store with sync flush, as its callers see it. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "tests/lib/crew.h"
 #include "tests/lib/fault.h"
 #include "tests/lib/store_fixture.h"
 #include "tests/lib/suite.h"
@@ -108,10 +108,9 @@ END_TEST
 
 /* ---- many at once ---- */
 
-static void *append_many(void *arg)
+static void append_many(int id)
 {
     char body[BODY_BYTES + 1];
-    int id = *(int *)arg;
     for (int i = 0; i < N_EACH; i++) {
         memset(body, 'a' + id, BODY_BYTES);
         body[BODY_BYTES] = '\0';
@@ -120,19 +119,13 @@ static void *append_many(void *arg)
         ck_assert_uint_eq(at.queue_off, (uint64_t)i);
         ck_assert_uint_ge(stats().flushed, at.log_off + at.size);
     }
-    return NULL;
 }
 
 START_TEST(appenders_share_their_syncs_and_lose_nothing)
 {
-    pthread_t threads[N_APPENDERS];
-    int ids[N_APPENDERS];
-    for (int i = 0; i < N_APPENDERS; i++) {
-        ids[i] = i;
-        ck_assert_int_eq(pthread_create(&threads[i], NULL, append_many, &ids[i]), 0);
-    }
-    for (int i = 0; i < N_APPENDERS; i++)
-        ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+    struct crew appenders;
+    crew_start(&appenders, N_APPENDERS, append_many);
+    crew_join(&appenders);
     struct store_stats st = stats();
     ck_assert_uint_eq(st.n_grouped, N_APPENDERS * N_EACH);
     ck_assert_uint_gt(st.n_files, 1);

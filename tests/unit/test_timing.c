@@ -2,8 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/timing.h"
 
-#include <pthread.h>
-
+#include "tests/lib/crew.h"
 #include "tests/lib/suite.h"
 
 /* The one bucket that holds a duration. */
@@ -49,23 +48,22 @@ END_TEST
 
 enum { N_THREADS = 4, N_EACH = 10000 };
 
-static void *add_many(void *arg)
+static struct timing shared;
+
+static void add_many(int number)
 {
+    (void)number;
     for (uint64_t i = 0; i < N_EACH; i++)
-        timing_add(arg, i);
-    return NULL;
+        timing_add(&shared, i);
 }
 
 START_TEST(no_count_of_several_threads_is_lost)
 {
-    static struct timing t;
     struct store_timing read;
-    pthread_t threads[N_THREADS];
-    for (size_t i = 0; i < N_THREADS; i++)
-        ck_assert_int_eq(pthread_create(&threads[i], NULL, add_many, &t), 0);
-    for (size_t i = 0; i < N_THREADS; i++)
-        ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
-    timing_read(&t, &read);
+    struct crew threads;
+    crew_start(&threads, N_THREADS, add_many);
+    crew_join(&threads);
+    timing_read(&shared, &read);
     uint64_t n = 0;
     for (size_t i = 0; i < STORE_TIMING_BUCKETS; i++)
         n += read.counts[i];
