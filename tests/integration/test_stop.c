@@ -14,6 +14,7 @@
 #include "tests/lib/broker_child.h"
 #include "tests/lib/crew.h"
 #include "tests/lib/messaging.h"
+#include "tests/lib/packed.h"
 #include "tests/lib/suite.h"
 #include "tests/lib/tmpdir.h"
 
@@ -132,13 +133,10 @@ static void start_call(struct client *client, const char *path, const ProtobufCM
                        size_t *n_answered)
 {
     struct err e;
-    uint8_t *bytes = NULL;
-    size_t len = 0;
-    ck_assert_int_eq(proto_pack(request, &bytes, &len, &e), 0);
-    ck_assert_int_eq(client_start(client, path, span_of(bytes, len), MESSAGING_CALL_MS, on_reply,
-                                  n_answered, &e),
+    const struct span bytes = packed(request);
+    ck_assert_int_eq(client_start(client, path, bytes, MESSAGING_CALL_MS, on_reply, n_answered, &e),
                      0);
-    free(bytes);
+    free((void *)bytes.ptr);
 }
 
 static void start_route(struct client *client, int topic_number, size_t *n_answered)

@@ -13,6 +13,7 @@
 #include "broker/broker.h"
 #include "broker/config.h"
 #include "tests/lib/messaging.h"
+#include "tests/lib/packed.h"
 #include "tests/lib/suite.h"
 #include "tests/lib/tmpdir.h"
 
@@ -295,8 +296,6 @@ START_TEST(a_client_may_go_away_while_its_message_is_written)
     V2(SendMessageRequest) req = APACHE__ROCKETMQ__V2__SEND_MESSAGE_REQUEST__INIT;
     struct client *c = messaging_connect(f.endpoint, NULL);
     struct err e = {0};
-    uint8_t *bytes;
-    size_t len;
     topic.name = (char *)"T";
     system.message_id = (char *)"ID";
     system.message_type = APACHE__ROCKETMQ__V2__MESSAGE_TYPE__NORMAL;
@@ -305,10 +304,10 @@ START_TEST(a_client_may_go_away_while_its_message_is_written)
     message.body = (ProtobufCBinaryData){.data = (uint8_t *)"body", .len = 4};
     req.messages = messages;
     req.n_messages = 1;
-    ck_assert_int_eq(proto_pack(&req.base, &bytes, &len, &e), 0);
+    const struct span bytes = packed(&req.base);
     shut_gate();
-    ck_assert_int_eq(client_start(c, PROTO_SEND_MESSAGE, span_of(bytes, len), MESSAGING_CALL_MS,
-                                  ignore_reply, /* arg = */ NULL, &e),
+    ck_assert_int_eq(client_start(c, PROTO_SEND_MESSAGE, bytes, MESSAGING_CALL_MS, ignore_reply,
+                                  /* arg = */ NULL, &e),
                      0);
     await_sync();
     client_close(c); /* cancels it */
@@ -316,7 +315,7 @@ START_TEST(a_client_may_go_away_while_its_message_is_written)
     open_gate(0);
     messaging_send_ok(f.client, "T", NULL, "after");
     expect_messages(2); /* nothing was promised, nothing was lost */
-    free(bytes);
+    free((void *)bytes.ptr);
 }
 END_TEST
 

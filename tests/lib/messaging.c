@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/io.h"
+#include "tests/lib/packed.h"
 
 static Google__Protobuf__Duration duration(int64_t ms)
 {
@@ -24,15 +25,6 @@ static V2(Resource) resource(const char *name)
     V2(Resource) r = APACHE__ROCKETMQ__V2__RESOURCE__INIT;
     r.name = (char *)name;
     return r;
-}
-
-static struct span pack(const ProtobufCMessage *message)
-{
-    struct err e;
-    uint8_t *buf = NULL;
-    size_t len = 0;
-    ck_assert_int_eq(proto_pack(message, &buf, &len, &e), 0);
-    return span_of(buf, len);
 }
 
 static void *unpack(const ProtobufCMessageDescriptor *type, struct span bytes)
@@ -68,7 +60,7 @@ static void *call(struct client *c, const char *path, const ProtobufCMessage *re
 {
     uint8_t *reply = NULL;
     size_t len = 0;
-    struct span bytes = pack(request);
+    struct span bytes = packed(request);
     int rc = client_call(c, path, bytes, MESSAGING_CALL_MS, &reply, &len, e);
     void *message = rc ? NULL : unpack(reply_type, span_of(reply, len));
     free((void *)bytes.ptr);
@@ -335,7 +327,7 @@ struct span messaging_receive_bytes(const struct messaging_receive *r)
             APACHE__ROCKETMQ__V2__RECEIVE_MESSAGE_REQUEST___ATTEMPT_ID_ATTEMPT_ID;
         req.attempt_id = (char *)r->attempt_id;
     }
-    return pack(&req.base);
+    return packed(&req.base);
 }
 
 /* NULL: the connection is lost. Frees the bytes. */
@@ -407,7 +399,7 @@ void messaging_receive(struct client *c, const struct messaging_receive *r,
 void messaging_receive_raw(struct client *c, const V2(ReceiveMessageRequest) *req,
                            uint64_t timeout_ms, struct messaging_batch *ret)
 {
-    struct client_stream *s = start_bytes(c, pack(&req->base), timeout_ms);
+    struct client_stream *s = start_bytes(c, packed(&req->base), timeout_ms);
     ck_assert_msg(s, "a receive cannot be started");
     messaging_receive_end(s, ret);
 }
@@ -447,7 +439,7 @@ V2(TelemetryCommand) *messaging_tell(struct client *c, struct client_stream **re
                                      const V2(TelemetryCommand) *command)
 {
     struct err e;
-    struct span reply, bytes = pack(&command->base);
+    struct span reply, bytes = packed(&command->base);
     ck_assert_int_eq(client_stream_open(ret_stream, c, PROTO_TELEMETRY, CLIENT_FOREVER, &e), 0);
     ck_assert_int_eq(client_stream_send(*ret_stream, bytes, &e), 0);
     free((void *)bytes.ptr);

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "tests/lib/packed.h"
 #include "tests/lib/slices.h"
 #include "tests/lib/suite.h"
 
@@ -34,11 +35,7 @@ static struct span packed_ack(void)
     ack.group = &group;
     ack.entries = entries;
     ack.n_entries = 1;
-    uint8_t *buf;
-    size_t len;
-    struct err e;
-    ck_assert_int_eq(proto_pack(&ack.base, &buf, &len, &e), 0);
-    return span_of(buf, len);
+    return packed(&ack.base);
 }
 
 START_TEST(a_request_unpacks_the_same_cut_at_any_byte)

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "tests/lib/packed.h"
 #include "tests/lib/slices.h"
 #include "tests/lib/suite.h"
 
@@ -29,15 +30,6 @@ static void stop(void)
     proto_ack_free(ack);
 }
 
-static struct span pack(const ProtobufCMessage *message)
-{
-    struct err e;
-    uint8_t *packed;
-    size_t len;
-    ck_assert_int_eq(proto_pack(message, &packed, &len, &e), 0);
-    return span_of(packed, len);
-}
-
 /* To be freed. */
 static struct span sample(void)
 {
@@ -59,7 +51,7 @@ static struct span sample(void)
     message.topic = &topic;
     message.entries = list;
     message.n_entries = N;
-    return pack(&message.base);
+    return packed(&message.base);
 }
 
 static void expect_sample(const struct proto_ack_request *req)
@@ -169,12 +161,12 @@ START_TEST(an_ack_is_answered_as_protobuf_c_would)
     message.n_entries = N;
     const struct proto_ack_reply reply = {
         .overall = {.code = 30000, .text = span_str("some")}, .results = results, .n = N};
-    struct span packed = pack(&message.base);
-    ck_assert_uint_ge(proto_ack_reply_room(&reply), packed.len);
+    struct span bytes = packed(&message.base);
+    ck_assert_uint_ge(proto_ack_reply_room(&reply), bytes.len);
     struct span written = proto_ack_reply(&reply, room, proto_ack_reply_room(&reply));
-    ck_assert_uint_eq(written.len, packed.len);
-    ck_assert_mem_eq(written.ptr, packed.ptr, packed.len);
-    free((void *)packed.ptr);
+    ck_assert_uint_eq(written.len, bytes.len);
+    ck_assert_mem_eq(written.ptr, bytes.ptr, bytes.len);
+    free((void *)bytes.ptr);
 }
 END_TEST
 

@@ -2,9 +2,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/receive_request.h"
 
-#include <stdlib.h>
 #include <string.h>
 
+#include "tests/lib/packed.h"
 #include "tests/lib/suite.h"
 
 typedef Apache__Rocketmq__V2__ReceiveMessageRequest request_pb;
@@ -12,19 +12,9 @@ typedef Apache__Rocketmq__V2__ReceiveMessageRequest request_pb;
 static request_pb *read_back(const struct receive_wanted *wanted)
 {
     struct receive_request made;
-    struct err e;
-    uint8_t *bytes = NULL;
-    size_t len = 0;
-    ProtobufCMessage *read = NULL;
     memset(&made, 0xa5, sizeof made); /* the caller's memory, with whatever is in it */
     receive_request_make(&made, wanted);
-    ck_assert_int_eq(proto_pack(&made.request.base, &bytes, &len, &e), 0);
-    const struct span slice = span_of(bytes, len);
-    int rc = proto_unpack(&apache__rocketmq__v2__receive_message_request__descriptor, &slice, 1, 0,
-                          &read, &e);
-    ck_assert_msg(rc == 0, "%s", e.msg);
-    free(bytes);
-    return (request_pb *)read;
+    return packed_read_back(&made.request.base);
 }
 
 START_TEST(all_that_is_wanted_is_asked_for)

@@ -6,16 +6,8 @@
 #include <stdlib.h>
 
 #include "proto/proto.h"
+#include "tests/lib/packed.h"
 #include "tests/lib/suite.h"
-
-static struct span pack(const ProtobufCMessage *msg)
-{
-    struct err e;
-    uint8_t *bytes;
-    size_t len;
-    ck_assert_int_eq(proto_pack(msg, &bytes, &len, &e), 0);
-    return span_of(bytes, len);
-}
 
 static struct span make_delivery(const char *id, const char *handle)
 {
@@ -31,7 +23,7 @@ static struct span make_delivery(const char *id, const char *handle)
     message.body = (ProtobufCBinaryData){.data = (uint8_t *)id, .len = strlen(id)};
     response.content_case = APACHE__ROCKETMQ__V2__RECEIVE_MESSAGE_RESPONSE__CONTENT_MESSAGE;
     response.message = &message;
-    return pack(&response.base);
+    return packed(&response.base);
 }
 
 START_TEST(an_ack_holds_every_handle_it_was_given)
@@ -101,7 +93,7 @@ START_TEST(only_the_code_ok_is_ok)
             APACHE__ROCKETMQ__V2__ACK_MESSAGE_RESPONSE__INIT;
         status.code = (Apache__Rocketmq__V2__Code)codes[i];
         response.status = &status;
-        struct span reply = pack(&response.base);
+        struct span reply = packed(&response.base);
         ck_assert_int_eq(rpc_wire_is_ok(reply), i == 0);
         free((void *)reply.ptr);
     }
