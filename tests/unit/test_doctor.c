@@ -82,6 +82,15 @@ static enum doctor_state state_of(const struct host *h, const char *name)
     return examine(h, &good_store, name).check.state;
 }
 
+/* That the check comes to this, and that its reason has these words in it. */
+static void expect(const struct host *h, const struct doctor_store *s, const char *name,
+                   enum doctor_state state, const char *why)
+{
+    struct doctor_check c = examine(h, s, name).check;
+    ck_assert_int_eq(c.state, state);
+    ck_assert_msg(strstr(c.why, why), "'%s' is not in '%s'", why, c.why);
+}
+
 START_TEST(a_good_machine_is_fine)
 {
     struct host h = good_host();
@@ -110,11 +119,9 @@ START_TEST(many_queues_need_mappings_up_to_a_number)
     struct doctor_store s = good_store;
     h.vm.max_map_count = 65530;
     s.n_queue_files = 60000;
-    struct doctor_check c = examine(&h, &s, "vm.max_map_count").check;
-    ck_assert_int_eq(c.state, DOCTOR_FINE);
-    ck_assert_ptr_nonnull(strstr(c.why, "60003 files"));
+    expect(&h, &s, "vm.max_map_count", DOCTOR_FINE, "60003 files");
     h.vm.max_map_count = 20000;
-    c = examine(&h, &s, "vm.max_map_count").check;
+    struct doctor_check c = examine(&h, &s, "vm.max_map_count").check;
     ck_assert_int_eq(c.state, DOCTOR_FOUND);
     ck_assert_ptr_nonnull(strstr(c.remedy, "vm.max_map_count="));
 }
@@ -205,9 +212,7 @@ START_TEST(room_is_counted_in_files_of_the_log)
     struct doctor_store s = good_store;
     s.disk_bytes = UINT64_C(20) << 30; /* of which that is much */
     s.free_bytes = (UINT64_C(2) << 30) - 1;
-    struct doctor_check c = examine(&h, &s, "free space").check;
-    ck_assert_int_eq(c.state, DOCTOR_FOUND);
-    ck_assert_ptr_nonnull(strstr(c.why, "room for 1 more"));
+    expect(&h, &s, "free space", DOCTOR_FOUND, "room for 1 more");
     s.n_free_inodes = 10;
     ck_assert_int_eq(examine(&h, &s, "free inodes").check.state, DOCTOR_FOUND);
 }
@@ -229,9 +234,7 @@ START_TEST(limits_of_the_process_are_held_against_the_store)
     h.process.nofile = 1024;
     h.process.as_bytes = UINT64_C(8) << 30;
     h.process.fsize_bytes = 1 << 20;
-    struct doctor_check c = examine(&h, &good_store, "open files").check;
-    ck_assert_int_eq(c.state, DOCTOR_FOUND);
-    ck_assert_ptr_nonnull(strstr(c.why, "256 here"));
+    expect(&h, &good_store, "open files", DOCTOR_FOUND, "256 here");
     ck_assert_int_eq(state_of(&h, "address space"), DOCTOR_FOUND);
     ck_assert_int_eq(state_of(&h, "file size"), DOCTOR_FOUND);
 }
@@ -260,14 +263,11 @@ START_TEST(a_smaller_limit_is_held_against_what_is_derived_from_it)
 {
     struct host h = good_host();
     h.cgroup.memory_bytes = 1 << 30;
-    struct doctor_check c = examine(&h, &good_store, "memory limit").check;
-    ck_assert_int_eq(c.state, DOCTOR_NOTE);
-    ck_assert_ptr_nonnull(strstr(c.why, " 832 MiB ")); /* 8 * 32 + 64 + 512 */
+    expect(&h, &good_store, "memory limit", DOCTOR_NOTE, " 832 MiB "); /* 8 * 32 + 64 + 512 */
     h.cgroup.memory_high_bytes = 256 << 20;
-    c = examine(&h, &good_store, "memory limit").check;
-    ck_assert_ptr_nonnull(strstr(c.why, " 592 MiB ")); /* 8 * 8 + 16 + 512 */
+    expect(&h, &good_store, "memory limit", DOCTOR_NOTE, " 592 MiB "); /* 8 * 8 + 16 + 512 */
     h.cgroup.memory_bytes = 256 << 20;
-    c = examine(&h, &good_store, "memory limit").check;
+    struct doctor_check c = examine(&h, &good_store, "memory limit").check;
     ck_assert_int_eq(c.state, DOCTOR_FOUND);
     ck_assert_ptr_null(strstr(c.remedy, "flushBytes")); /* it follows */
 }
@@ -277,9 +277,7 @@ START_TEST(a_small_machine_is_held_against_what_is_derived_from_it)
 {
     struct host h = good_host();
     h.vm.available_bytes = 1 << 30;
-    struct doctor_check c = examine(&h, &good_store, "available").check;
-    ck_assert_int_eq(c.state, DOCTOR_FINE);
-    ck_assert_ptr_nonnull(strstr(c.why, " 832 MiB "));
+    expect(&h, &good_store, "available", DOCTOR_FINE, " 832 MiB ");
     h.vm.dirty_bytes = 320 << 20;
     h.vm.background_bytes = 96 << 20;
     ck_assert_int_eq(state_of(&h, "vm.dirty_bytes"), DOCTOR_FINE);
