@@ -39,19 +39,9 @@ public final class BrokerProbe {
     private static final int COMPRESSED_BYTES = 8000;
 
     public static void main(String[] args) {
-        int status = 0;
-        Output.claim();
         System.setProperty("rocketmq.home.dir", HOME.toString());
         System.setProperty("tls.server.mode", "disabled"); // else three key pairs are made
-        try {
-            if (args.length < 6)
-                throw new IllegalArgumentException(USAGE);
-            serve(args);
-        } catch (Throwable failure) {
-            failure.printStackTrace();
-            status = 1;
-        }
-        Output.end(status);
+        Output.claimFor(() -> serve(args));
     }
 
     // ---- the servers ----
@@ -59,6 +49,8 @@ public final class BrokerProbe {
     // Starts them as their main functions do, and stops the broker as its shutdown hook does. The
     // others are not shut down: each waits for seconds then, and has nothing left to save.
     private static void serve(String[] args) throws Exception {
+        if (args.length < 6)
+            throw new IllegalArgumentException(USAGE);
         int namesPort = freePort();
         String names = "127.0.0.1:" + namesPort;
         NamesrvStartup.main0(

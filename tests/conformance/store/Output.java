@@ -12,21 +12,29 @@ final class Output {
     private static final PrintStream OUT =
         new PrintStream(new FileOutputStream(FileDescriptor.out), false, StandardCharsets.UTF_8);
 
+    interface Work {
+        void run() throws Exception;
+    }
+
     private Output() { }
 
-    // Keeps all others away, who get standard error.
-    static void claim() {
+    // Runs the work of a probe, with all others kept away, who get standard error. Ends the program,
+    // whose threads do not end by themselves.
+    static void claimFor(Work work) {
+        int status = 0;
         System.setOut(System.err);
+        try {
+            work.run();
+        } catch (Throwable failure) {
+            failure.printStackTrace();
+            status = 1;
+        }
+        OUT.flush();
+        System.err.flush();
+        Runtime.getRuntime().halt(status);
     }
 
     static void print(Map<String, Object> line) {
         OUT.println(JSON.toJSONString(line));
-    }
-
-    // Ends the program, whose threads do not end by themselves.
-    static void end(int status) {
-        OUT.flush();
-        System.err.flush();
-        Runtime.getRuntime().halt(status);
     }
 }

@@ -37,15 +37,7 @@ public final class StoreProbe {
         config ROOT""";
 
     public static void main(String[] args) {
-        int status = 0;
-        Output.claim();
-        try {
-            run(args);
-        } catch (Throwable failure) {
-            failure.printStackTrace();
-            status = 1;
-        }
-        Output.end(status);
+        Output.claimFor(() -> run(args));
     }
 
     private static void run(String[] args) throws Exception {

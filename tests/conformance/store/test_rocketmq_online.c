@@ -52,11 +52,11 @@ static char *join(const char *const *topics)
     return text;
 }
 
-/* One run of RocketMQ's servers on the store. */
+/* One run of RocketMQ's servers on the store, which appends N_APPENDED messages to the first topic.
+ */
 struct turn {
     int log_file_bytes, queue_file_bytes;
     const char *group;
-    size_t n_appended; /* to the first topic */
     const char *const *topics;
 };
 
@@ -67,8 +67,8 @@ static size_t take_turn(const struct turn *t)
     struct probe p;
     size_t n_others = 0;
     char *topics = join(t->topics);
-    probe_start(&p, "'%s' %d %d %s %zu %s", f.ours.root, t->log_file_bytes, t->queue_file_bytes,
-                t->group, t->n_appended, topics);
+    probe_start(&p, "'%s' %d %d %s %d %s", f.ours.root, t->log_file_bytes, t->queue_file_bytes,
+                t->group, N_APPENDED, topics);
     for (json_t *line; (line = probe_next(&p)); json_decref(line))
         n_others += !sent_find(&f.ours.sent, line);
     free(topics);
@@ -83,7 +83,6 @@ START_TEST(either_broker_serves_what_both_appended)
     const struct turn turn = {.log_file_bytes = OUR_LOG_FILE_BYTES,
                               .queue_file_bytes = OUR_QUEUE_FILE_BYTES,
                               .group = "Theirs",
-                              .n_appended = N_APPENDED,
                               .topics = sent_topics};
     our_side_publish(&f.ours, N_SENT);
     our_side_stop(&f.ours);
@@ -106,7 +105,6 @@ START_TEST(both_append_to_a_store_of_rocketmqs_in_turn)
     const struct turn turn = {.log_file_bytes = FIXTURE_LOG_FILE_BYTES,
                               .queue_file_bytes = FIXTURE_QUEUE_FILE_BYTES,
                               .group = "Theirs",
-                              .n_appended = N_APPENDED,
                               .topics = topics};
     our_side_take(&f.ours, fixtures, "appendable"); /* it has one message */
     our_side_start(&f.ours, fixture_options);
@@ -152,7 +150,6 @@ START_TEST(a_group_goes_on_where_it_stood_at_the_other_broker)
     const struct turn turn = {.log_file_bytes = OUR_LOG_FILE_BYTES,
                               .queue_file_bytes = OUR_QUEUE_FILE_BYTES,
                               .group = "Slow",
-                              .n_appended = N_APPENDED,
                               .topics = topics};
     our_side_start(&f.ours, our_options);
     sent_make_topics(f.ours.client);
