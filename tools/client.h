@@ -39,7 +39,9 @@ int client_open(struct client **ret_client, const struct client_options *opt,
                 struct err *e) MUST_CHECK;
 
 /* Connects, trying again for up to `patience_ms`: a broker that is just starting, or too busy to
- * answer, gets that long. Without a connection nothing is said: the first call says why. */
+ * answer, gets that long, and a connection that C-core 1.51 gives up without cause another try (it
+ * reads errno late, grpc/grpc pull request 35064). Without a connection nothing is said: the first
+ * call says why. */
 void client_connect(struct client *c, uint64_t patience_ms);
 
 /* Keeps gRPC's own log lines off stderr, for the whole process; before the first client_open. */

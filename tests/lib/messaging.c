@@ -41,6 +41,7 @@ static struct client *connect_with(const struct client_options *opt)
     struct err e = {0};
     struct client *c = NULL;
     ck_assert_msg(client_open(&c, opt, &e) == 0, "%s", e.msg);
+    client_connect(c, MESSAGING_CONNECT_MS);
     return c;
 }
 

@@ -14,9 +14,14 @@
 #define V2(name) Apache__Rocketmq__V2__##name
 #define CODE(name) APACHE__ROCKETMQ__V2__CODE__##name
 
-enum { MESSAGING_CALL_MS = 30000, MESSAGING_BATCH_MAX = 64 };
+enum {
+    MESSAGING_CALL_MS = 30000,
+    MESSAGING_CONNECT_MS = 1000, /* with a broker that cannot be reached */
+    MESSAGING_BATCH_MAX = 64
+};
 
-/* Connects; closed with client_close. */
+/* Connects, trying again where that fails: C-core 1.51 takes a connection under way for a refused
+ * one when it finds errno changed (see client_connect). Closed with client_close. */
 struct client *messaging_connect(const char *endpoint, const char *client_id);
 
 /* The same over TLS, to the same port. */
