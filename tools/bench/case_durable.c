@@ -281,14 +281,6 @@ static void run_tickets(struct crowd *crowd, struct producer *producers)
 
 /* ---- a run of the store ---- */
 
-static void add_up(struct latency *all, const struct latency *l)
-{
-    for (size_t i = 0; i < LATENCY_BUCKETS; i++)
-        all->counts[i] += l->counts[i];
-    all->n += l->n;
-    all->worst_ns = l->worst_ns > all->worst_ns ? l->worst_ns : all->worst_ns;
-}
-
 /* Runs the producers to their end; `all` has a histogram for each, and room for their sum. */
 static int run_producers(struct bench_run *run, const struct bench_case *c, struct store *s,
                          struct latency *all, struct err *e)
@@ -311,7 +303,7 @@ static int run_producers(struct bench_run *run, const struct bench_case *c, stru
     else
         run_tickets(&crowd, producers);
     for (int i = 0; i < params->n_producers; i++)
-        add_up(&all[0], &crowd.latencies[i]);
+        latency_merge(&all[0], &crowd.latencies[i]);
     st->n_messages = all[0].n;
     if (crowd.failure.code < 0)
         *e = crowd.failure;

@@ -1,8 +1,8 @@
 /* Latency at a given rate, from the time at which a publish should have begun: of the publish, and
- * until its message is delivered. The limit is the null server's publish at the same rate. */
+ * until its message is delivered. The limit is the null server's publish at the same rate. Those
+ * that no pause of the machine met are shown apart (observed.h). */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdlib.h>
-
+#include "tools/bench/observed.h"
 #include "tools/bench/rpc_open.h"
 #include "tools/bench/rpc_pair.h"
 #include "tools/bench/sets.h"
@@ -22,30 +22,38 @@ static double share_of(const struct bench_case *c)
     return ((const struct latency_params *)c->params)->share;
 }
 
-static void yield(const struct latency *l, double *ret_values)
+static void yield(const struct observed *o, double *ret_values)
 {
-    ret_values[0] = (double)latency_at(l, 0.50) / NS_PER_MS;
-    ret_values[1] = (double)latency_at(l, 0.99) / NS_PER_MS;
-    ret_values[2] = (double)latency_at(l, 0.999) / NS_PER_MS;
-    ret_values[3] = (double)l->worst_ns / NS_PER_MS;
+    ret_values[0] = (double)latency_at(&o->all, 0.50) / NS_PER_MS;
+    ret_values[1] = (double)latency_at(&o->all, 0.99) / NS_PER_MS;
+    ret_values[2] = (double)latency_at(&o->all, 0.999) / NS_PER_MS;
+    ret_values[3] = (double)o->all.worst_ns / NS_PER_MS;
+    ret_values[4] = (double)latency_at(&o->between, 0.50) / NS_PER_MS;
+    ret_values[5] = (double)latency_at(&o->between, 0.999) / NS_PER_MS;
+    ret_values[6] = o->machine_ns / NS_PER_MS;
+    ret_values[7] = o->paused_share * 100;
 }
 
 static int run_at(struct bench_run *run, struct run_target *target, double rate, double *ret_values,
                   struct err *e)
 {
     const struct rpc_pair *pair = run->state;
-    struct latency *l = calloc(1, sizeof *l);
-    if (!l)
-        return err_set(e, ERR_NOMEM, "measure latency");
-    const struct run_open o = {
-        .requests = &pair->singles, .rate = rate, .run_ms = run->opt->run_ms, .latency = l};
+    struct observed *seen;
+    int rc = observed_begin(&seen, e);
+    if (rc < 0)
+        return rc;
+    const struct run_open o = {.requests = &pair->singles,
+                               .rate = rate,
+                               .run_ms = run->opt->run_ms,
+                               .timings = &seen->timings};
     uint64_t n;
     bench_start(run);
-    int rc = run_open(target, &o, &n, e);
+    rc = run_open(target, &o, &n, e);
     (void)bench_stop(run);
+    observed_end(seen);
     if (rc == 0)
-        yield(l, ret_values);
-    free(l);
+        yield(seen, ret_values);
+    observed_free(seen);
     return rc;
 }
 
@@ -92,7 +100,7 @@ struct delivery {
     char group[RPC_NAME_BYTES]; /* the receiver's acks name it */
 };
 
-static int open_delivery(struct delivery *d, struct rpc_pair *pair, struct latency *l,
+static int open_delivery(struct delivery *d, struct rpc_pair *pair, struct timings *t,
                          struct err *e)
 {
     *d = (struct delivery){0};
@@ -100,7 +108,7 @@ static int open_delivery(struct delivery *d, struct rpc_pair *pair, struct laten
     if (rc == 0)
         rc = run_target_open(&d->target, pair->broker.endpoint, RUN_BROKER, e);
     const struct receive_options opt = {
-        .group = d->group, .topic = pair->topic, .n_loops = DELIVERY_LOOPS, .latency = l};
+        .group = d->group, .topic = pair->topic, .n_loops = DELIVERY_LOOPS, .timings = t};
     return rc < 0 ? rc : receiver_start(&d->receiver, &d->target, &opt, e);
 }
 
@@ -120,7 +128,7 @@ static int learn_delivery_rate(struct bench_run *run, struct err *e)
     uint64_t n;
     if (pair->delivery_rate > 0)
         return 0;
-    int rc = open_delivery(&d, pair, /* l = */ NULL, e);
+    int rc = open_delivery(&d, pair, /* t = */ NULL, e);
     uint64_t begun = run_now_ns();
     if (rc == 0)
         rc = run_publish(&d.target, &p, &n, e);
@@ -132,8 +140,8 @@ static int learn_delivery_rate(struct bench_run *run, struct err *e)
     return rc;
 }
 
-static int deliver(struct bench_run *run, const struct bench_case *c, struct latency *of_publish,
-                   struct latency *of_delivery, struct err *e)
+static int deliver(struct bench_run *run, const struct bench_case *c, struct timings *of_publish,
+                   struct timings *of_delivery, struct err *e)
 {
     struct rpc_pair *pair = run->state;
     struct delivery d;
@@ -141,7 +149,7 @@ static int deliver(struct bench_run *run, const struct bench_case *c, struct lat
                                .rate = pair->delivery_rate * share_of(c),
                                .run_ms = run->opt->run_ms,
                                .stamp_bytes = RPC_BODY_BYTES,
-                               .latency = of_publish};
+                               .timings = of_publish};
     uint64_t n;
     int rc = open_delivery(&d, pair, of_delivery, e);
     bench_start(run);
@@ -158,16 +166,20 @@ static int deliver_ours(struct bench_run *run, const struct bench_case *c, doubl
                         struct err *e)
 {
     struct rpc_pair *pair = run->state;
-    struct latency *l = calloc(2, sizeof *l);
-    if (!l)
-        return err_set(e, ERR_NOMEM, "measure latency");
+    struct timings of_publish = {0};
+    struct observed *seen = NULL;
     run->servers[0] = pair->own.pid;
     int rc = learn_delivery_rate(run, e);
     if (rc == 0)
-        rc = deliver(run, c, &l[0], &l[1], e);
+        rc = observed_begin(&seen, e);
     if (rc == 0)
-        yield(&l[1], ret_values);
-    free(l);
+        rc = deliver(run, c, &of_publish, &seen->timings, e);
+    if (seen)
+        observed_end(seen);
+    if (rc == 0)
+        yield(seen, ret_values);
+    observed_free(seen);
+    timings_free(&of_publish);
     return rc;
 }
 
@@ -184,16 +196,23 @@ static int deliver_null(struct bench_run *run, const struct bench_case *c, doubl
     {                                                                                              \
         .share = (of)                                                                              \
     }
+#define BETWEEN_PAUSES                                                                             \
+    {.name = "p50 between pauses", .unit = "ms"}, {.name = "p99.9 between pauses", .unit = "ms"},  \
+        {.name = "machine p99.9", .unit = "ms"},                                                   \
+    {                                                                                              \
+        .name = "paused", .unit = "%"                                                              \
+    }
 #define LATENCIES                                                                                  \
     {                                                                                              \
         {.name = "p50", .unit = "ms"}, {.name = "p99", .unit = "ms"},                              \
-            {.name = "p99.9", .unit = "ms"}, {.name = "worst", .unit = "ms"},                      \
+            {.name = "p99.9", .unit = "ms"}, {.name = "worst", .unit = "ms"}, BETWEEN_PAUSES,      \
     }
 
 static const struct bench_case cases[] = {
     {"publish at 50 %", publish_ours, publish_null, SHARE(0.50), LATENCIES},
     {"publish at 80 %", publish_ours, publish_null, SHARE(0.80), LATENCIES},
     {"publish at 95 %", publish_ours, publish_null, SHARE(0.95), LATENCIES},
+    {"delivery at 25 %", deliver_ours, deliver_null, SHARE(0.25), LATENCIES},
     {"delivery at 50 %",
      deliver_ours,
      deliver_null,
@@ -206,7 +225,8 @@ static const struct bench_case cases[] = {
        .bound = BOUND_P999_MS,
        .is_most = true,
        .is_absolute = true},
-      {.name = "worst", .unit = "ms"}}},
+      {.name = "worst", .unit = "ms"},
+      BETWEEN_PAUSES}},
     {0},
 };
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "tools/bench/load.h"
+#include "tools/bench/observed.h"
 #include "tools/bench/rpc_open.h"
 #include "tools/bench/rpc_pair.h"
 #include "tools/bench/rpc_wire.h"
@@ -202,20 +203,26 @@ static int publish_peer(struct bench_run *run, const struct bench_case *c, doubl
 static int open_loop(struct bench_run *run, struct run_target *target,
                      const struct run_requests *requests, double *ret_values, struct err *e)
 {
-    struct latency *l = calloc(1, sizeof *l);
-    if (!l)
-        return err_set(e, ERR_NOMEM, "measure latency");
-    const struct run_open o = {
-        .requests = requests, .rate = COMMON_RATE, .run_ms = run->opt->run_ms, .latency = l};
+    struct observed *seen;
+    int rc = observed_begin(&seen, e);
+    if (rc < 0)
+        return rc;
+    const struct run_open o = {.requests = requests,
+                               .rate = COMMON_RATE,
+                               .run_ms = run->opt->run_ms,
+                               .timings = &seen->timings};
     uint64_t n;
     bench_start(run);
-    int rc = run_open(target, &o, &n, e);
+    rc = run_open(target, &o, &n, e);
     (void)bench_stop(run);
+    observed_end(seen);
     if (rc == 0) {
-        ret_values[0] = (double)latency_at(l, 0.50) / NS_PER_MS;
-        ret_values[1] = (double)latency_at(l, 0.99) / NS_PER_MS;
+        ret_values[0] = (double)latency_at(&seen->all, 0.50) / NS_PER_MS;
+        ret_values[1] = (double)latency_at(&seen->all, 0.99) / NS_PER_MS;
+        ret_values[2] = (double)latency_at(&seen->between, 0.50) / NS_PER_MS;
+        ret_values[3] = (double)latency_at(&seen->between, 0.99) / NS_PER_MS;
     }
-    free(l);
+    observed_free(seen);
     return rc;
 }
 
@@ -326,7 +333,10 @@ static const struct bench_case cases[] = {
      latency_ours,
      latency_peer,
      NULL,
-     {{.name = "p50", .unit = "ms"}, {.name = "p99", .unit = "ms"}}},
+     {{.name = "p50", .unit = "ms"},
+      {.name = "p99", .unit = "ms"},
+      {.name = "p50 between pauses", .unit = "ms"},
+      {.name = "p99 between pauses", .unit = "ms"}}},
     {0},
 };
 

@@ -15,7 +15,7 @@
 #include "base/io.h"
 #include "tools/bench/usage.h"
 
-enum { BENCH_FIGURES_MAX = 8, BENCH_RUNS_MAX = 99 };
+enum { BENCH_FIGURES_MAX = 12, BENCH_RUNS_MAX = 99 };
 
 /* What the command line said. */
 struct bench_options {

@@ -30,6 +30,14 @@ void latency_add(struct latency *l, uint64_t ns)
         l->worst_ns = ns;
 }
 
+void latency_merge(struct latency *l, const struct latency *other)
+{
+    for (size_t i = 0; i < LATENCY_BUCKETS; i++)
+        l->counts[i] += other->counts[i];
+    l->n += other->n;
+    l->worst_ns = other->worst_ns > l->worst_ns ? other->worst_ns : l->worst_ns;
+}
+
 uint64_t latency_at(const struct latency *l, double share)
 {
     uint64_t wanted = (uint64_t)((double)l->n * share);

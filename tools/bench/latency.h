@@ -16,6 +16,8 @@ struct latency {
 
 void latency_add(struct latency *l, uint64_t ns);
 
+void latency_merge(struct latency *l, const struct latency *other); /* adds all of `other` */
+
 /* The duration that `share` (0 to 1) of all do not exceed: the upper end of its bucket, never more
  * than the worst. 0 when there is none. */
 uint64_t latency_at(const struct latency *l, double share);

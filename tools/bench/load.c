@@ -288,8 +288,10 @@ static void handle(struct event_tag *tag, bool ok)
 
 bool load_poll(struct load *l, uint64_t wait_ns)
 {
-    gpr_timespec until = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
-                                      gpr_time_from_nanos((int64_t)wait_ns, GPR_TIMESPAN));
+    gpr_timespec until = gpr_inf_past(GPR_CLOCK_MONOTONIC); /* C-core rounds up to milliseconds */
+    if (wait_ns > 0)
+        until = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+                             gpr_time_from_nanos((int64_t)wait_ns, GPR_TIMESPAN));
     grpc_event event = grpc_completion_queue_next(l->queue, until, NULL);
     if (event.type != GRPC_OP_COMPLETE)
         return false;

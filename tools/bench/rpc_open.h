@@ -4,15 +4,15 @@
 #ifndef TOOLS_BENCH_RPC_OPEN_H
 #define TOOLS_BENCH_RPC_OPEN_H
 
-#include "tools/bench/latency.h"
 #include "tools/bench/rpc_run.h"
+#include "tools/bench/timings.h"
 
 struct run_open {
     const struct run_requests *requests; /* of one message each */
     double rate;                         /* a second */
     uint64_t run_ms;
     size_t stamp_bytes;      /* not 0: the intended time goes into bodies of this length */
-    struct latency *latency; /* of the publishes */
+    struct timings *timings; /* of the publishes */
 };
 
 /* Returns when all are answered. Sleeps until the next is due or an answer comes: gRPC's timer is

@@ -36,11 +36,11 @@ static void start_call(struct receiver *run, const struct load_call *call)
         run->error = e;
 }
 
-static void note_latency(struct latency *l, struct span message)
+static void note_latency(struct timings *t, struct span message)
 {
     uint64_t stamp, now = run_now_ns();
     if (rpc_wire_stamp(message, &stamp) && stamp <= now)
-        latency_add(l, now - stamp);
+        timings_add(t, stamp, now - stamp);
 }
 
 static void on_received(void *arg, struct span message)
@@ -51,8 +51,8 @@ static void on_received(void *arg, struct span message)
     bool is_message = rpc_wire_message(message, &id, &handle);
     if (is_message && !rpc_wire_ack_add(&loop->ack, id, handle))
         receive_failed(loop->run, "an ack is too long", 0);
-    if (is_message && opt->latency)
-        note_latency(opt->latency, message);
+    if (is_message && opt->timings)
+        note_latency(opt->timings, message);
     if (opt->capture && opt->capture->n_messages < RECEIVE_CAPTURE_MAX)
         run_copy_span(&opt->capture->messages[opt->capture->n_messages++], message);
 }

@@ -4,8 +4,8 @@
 #ifndef TOOLS_BENCH_RPC_RECEIVE_H
 #define TOOLS_BENCH_RPC_RECEIVE_H
 
-#include "tools/bench/latency.h"
 #include "tools/bench/rpc_run.h"
+#include "tools/bench/timings.h"
 
 enum { RECEIVE_CAPTURE_MAX = 64 };
 
@@ -24,7 +24,7 @@ struct receive_options {
     const char *broker;              /* the name in the route; NULL: none is said */
     size_t n_loops;                  /* a queue each, in turn */
     struct receive_capture *capture; /* not NULL: what is received is kept */
-    struct latency *latency;         /* not NULL: from the time in the body (run_stamp) until now */
+    struct timings *timings;         /* not NULL: from the time in the body (run_stamp) until now */
 };
 
 struct receiver;
