@@ -96,6 +96,17 @@ static inline void mapped_file_unpin(struct mapped_file *f)
         store_unpin(&f->pin);
 }
 
+/* `n` pins at once; the caller has one already. Each is dropped by itself or with others. */
+static inline void mapped_file_pin_more(struct mapped_file *f, uint32_t n)
+{
+    atomic_fetch_add_explicit(&f->pin.n, n, memory_order_relaxed); /* see struct store_pin */
+}
+
+static inline void mapped_file_unpin_all(struct mapped_file *f, uint32_t n)
+{
+    atomic_fetch_sub_explicit(&f->pin.n, n, memory_order_release);
+}
+
 /* Locks: LOCK_FILES, or nobody else can reach the file: then 0 stays 0. */
 static inline bool mapped_file_is_pinned(struct mapped_file *f)
 {
