@@ -3,6 +3,7 @@
 #ifndef STORE_MAPPED_FILE_H
 #define STORE_MAPPED_FILE_H
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -96,15 +97,17 @@ static inline void mapped_file_unpin(struct mapped_file *f)
         store_unpin(&f->pin);
 }
 
-/* `n` pins at once; the caller has one already. Each is dropped by itself or with others. */
+/* `n` pins at once, each to be dropped by itself or with others; the caller has one already. */
 static inline void mapped_file_pin_more(struct mapped_file *f, uint32_t n)
 {
     atomic_fetch_add_explicit(&f->pin.n, n, memory_order_relaxed); /* see struct store_pin */
 }
 
-static inline void mapped_file_unpin_all(struct mapped_file *f, uint32_t n)
+static inline void mapped_file_unpin_some(struct mapped_file *f, uint32_t n)
 {
-    atomic_fetch_sub_explicit(&f->pin.n, n, memory_order_release);
+    uint32_t before = atomic_fetch_sub_explicit(&f->pin.n, n, memory_order_release);
+    assert(before >= n); /* I3; it pairs as store_unpin's does */
+    (void)before;        /* looked at in debug builds only */
 }
 
 /* Locks: LOCK_FILES, or nobody else can reach the file: then 0 stays 0. */

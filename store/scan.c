@@ -3,7 +3,7 @@
  * Tag codes are compared in the mapped queue; only for hits the record is looked at, in the
  * mapping, with its file pinned (I3). Hits that follow each other lie in one file most of the time:
  * the scan keeps a pin of its own on the file of the last one, so that the next is found without a
- * lock. */
+ * lock, and takes the pins of hits to come with it. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 
@@ -70,7 +70,7 @@ struct progress {
 static void drop_file(struct progress *p)
 {
     if (p->file)
-        mapped_file_unpin_all(p->file, p->n_pins);
+        mapped_file_unpin_some(p->file, p->n_pins);
     p->file = NULL;
     p->n_pins = 0;
 }

@@ -340,7 +340,7 @@ struct store_stats {
     uint64_t indexed;    /* the key index holds every record below it; 0 without one */
     uint64_t n_files, n_mapped_files, mapped_bytes;
     uint64_t n_queues;
-    uint64_t n_pins; /* held now */
+    uint64_t n_pins; /* held now; by a scan that goes on up to 33 for hits to come */
     uint64_t n_appended, appended_bytes;
     uint64_t n_flushes, flushed_bytes; /* of log and queues, by either engine */
     /* sync flush only */
