@@ -140,18 +140,17 @@ static int learn_delivery_rate(struct bench_run *run, struct err *e)
     return rc;
 }
 
-static int deliver(struct bench_run *run, const struct bench_case *c, struct timings *of_publish,
-                   struct timings *of_delivery, struct err *e)
+static int deliver(struct bench_run *run, const struct bench_case *c, struct timings *t,
+                   struct err *e)
 {
     struct rpc_pair *pair = run->state;
     struct delivery d;
     const struct run_open o = {.requests = &pair->singles,
                                .rate = pair->delivery_rate * share_of(c),
                                .run_ms = run->opt->run_ms,
-                               .stamp_bytes = RPC_BODY_BYTES,
-                               .timings = of_publish};
+                               .stamp_bytes = RPC_BODY_BYTES};
     uint64_t n;
-    int rc = open_delivery(&d, pair, of_delivery, e);
+    int rc = open_delivery(&d, pair, t, e);
     bench_start(run);
     if (rc == 0)
         rc = run_open(&d.target, &o, &n, e);
@@ -166,20 +165,18 @@ static int deliver_ours(struct bench_run *run, const struct bench_case *c, doubl
                         struct err *e)
 {
     struct rpc_pair *pair = run->state;
-    struct timings of_publish = {0};
     struct observed *seen = NULL;
     run->servers[0] = pair->own.pid;
     int rc = learn_delivery_rate(run, e);
     if (rc == 0)
         rc = observed_begin(&seen, e);
     if (rc == 0)
-        rc = deliver(run, c, &of_publish, &seen->timings, e);
+        rc = deliver(run, c, &seen->timings, e);
     if (seen)
         observed_end(seen);
     if (rc == 0)
         yield(seen, ret_values);
     observed_free(seen);
-    timings_free(&of_publish);
     return rc;
 }
 

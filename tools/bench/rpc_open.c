@@ -42,7 +42,8 @@ static void on_done(void *arg, int status)
     struct opening *run = call->run;
     if ((status != 0 || !call->is_reply_ok) && run->error.code == 0)
         (void)err_set(&run->error, ERR_FAILED, "a publish was refused (gRPC status %d)", status);
-    timings_add(run->o->timings, call->intended_ns, run_now_ns() - call->intended_ns);
+    if (run->o->timings)
+        timings_add(run->o->timings, call->intended_ns, run_now_ns() - call->intended_ns);
     run->n_done++;
     call->next_free = run->free;
     run->free = call;

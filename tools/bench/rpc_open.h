@@ -12,7 +12,7 @@ struct run_open {
     double rate;                         /* a second */
     uint64_t run_ms;
     size_t stamp_bytes;      /* not 0: the intended time goes into bodies of this length */
-    struct timings *timings; /* of the publishes */
+    struct timings *timings; /* not NULL: of the publishes */
 };
 
 /* Returns when all are answered. Sleeps until the next is due or an answer comes: gRPC's timer is
