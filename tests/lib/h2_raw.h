@@ -25,7 +25,11 @@ struct h2_raw {
 /* A TCP connection and nothing more; `endpoint` is HOST:PORT. Closed with close. */
 int h2_raw_dial(const char *endpoint);
 
-/* Connects and exchanges settings. */
+/* Connects and exchanges settings; false: the other side ended the connection before its own came.
+ * Closed with h2_raw_close either way. */
+bool h2_raw_try_open(struct h2_raw *h, const char *endpoint);
+
+/* The same where it cannot fail. */
 void h2_raw_open(struct h2_raw *h, const char *endpoint);
 void h2_raw_close(struct h2_raw *h);
 
