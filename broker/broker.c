@@ -205,6 +205,17 @@ static int open_leases(struct broker *b, struct err *e)
     return rc;
 }
 
+static int open_topics(struct broker *b, struct err *e)
+{
+    struct store_stats log;
+    int rc = topic_table_open(&b->topics, b->config_folder, b->cfg.max_topics, b->io, e);
+    if (rc)
+        return rc;
+    topic_table_on_clear(b->topics, clear_topic, b);
+    store_stats(b->store, &log);
+    return topic_table_settle(b->topics, log.log_min, log.reserved, e);
+}
+
 /* What RocketMQ had still to do is kept as it is, and said. */
 static void log_foreign(void *arg, const struct foreign_work *work)
 {
@@ -219,9 +230,7 @@ static int open_registries(struct broker *b, struct err *e)
     const struct config *cfg = &b->cfg;
     int rc = receipt_key_open(&b->receipts, b->config_folder, b->io, e);
     if (!rc)
-        rc = topic_table_open(&b->topics, b->config_folder, cfg->max_topics, b->io, e);
-    if (!rc)
-        topic_table_on_clear(b->topics, clear_topic, b);
+        rc = open_topics(b, e);
     if (!rc)
         rc = group_table_open(&b->groups, b->config_folder, cfg->max_groups, b->io, e);
     if (!rc)

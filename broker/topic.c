@@ -395,6 +395,15 @@ void topic_table_on_clear(struct topic_table *t, topic_clear_fn clear, void *arg
     t->clear_arg = arg;
 }
 
+int topic_table_settle(struct topic_table *t, uint64_t log_begin, uint64_t log_end, struct err *e)
+{
+    lock_take(&t->change);
+    bool must_write = topic_deleted_settle(t->doc.root, log_begin, log_end);
+    int rc = must_write ? state_doc_write(&t->doc, e) : 0;
+    lock_drop(&t->change);
+    return rc;
+}
+
 int topic_create(struct topic_table *t, const struct topic_info *want, struct err *e)
 {
     int rc = topic_check_name(span_str(want->name), e);

@@ -82,6 +82,12 @@ typedef int (*topic_clear_fn)(void *arg, struct span name, uint64_t *ret_below_l
 /* Before the table is shared. */
 void topic_table_on_clear(struct topic_table *t, topic_clear_fn clear, void *arg);
 
+/* Tells where the log begins and ends, before anybody appends to it: what is noted of topics that
+ * were deleted is brought in line with that (topic_deleted.h), and the file written if it has to
+ * be. Locks: takes LOCK_STATE. */
+int topic_table_settle(struct topic_table *t, uint64_t log_begin, uint64_t log_end,
+                       struct err *e) MUST_CHECK;
+
 /* Makes a topic and writes the file; `is_system` is ignored. Existing with the same settings is 0,
  * with others ERR_EXISTS (says which differ). ERR_UNSUPPORTED: the type is not served yet.
  * ERR_INVAL: name, queues or permission. ERR_BUSY: too many topics. On any error nothing changed.

@@ -1,5 +1,10 @@
 /* The topics that were deleted. A mark is a number: the byte of the commit log where the name's new
- * life begins, or -1 for a name that does not live again. */
+ * life begins. Of a name that does not live again it is negative: -1 - the log's end when a broker
+ * last started, or -1 when none has since.
+ *
+ * The deletion itself cannot tell where the name's last record will be: a send that races with it
+ * may come later. At a start nobody sends, and all there is of the name lies before the log's end.
+ */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/topic_deleted.h"
 
@@ -12,7 +17,8 @@ static const char member[] = "sluiceDeleted";
 
 enum { NOT_LIVING = -1 };
 
-/* A mark that is no number came from elsewhere, and says only that there was one. */
+/* A mark that is no number came from elsewhere, and says only that there was one. All negative ones
+ * are alike here, as they were to every version. */
 static uint64_t position_of(const json_t *mark)
 {
     json_int_t value = json_integer_value(mark);
@@ -82,6 +88,39 @@ int topic_deleted_mark(json_t *root, const char *name, uint64_t below_log_off, j
     }
     *ret_before = before;
     return 0;
+}
+
+/* Records of the name that are left out lie below it; UINT64_MAX: not known. */
+static uint64_t place_of(json_int_t value)
+{
+    if (value >= 0)
+        return (uint64_t)value;
+    return value == NOT_LIVING ? UINT64_MAX : (uint64_t)(NOT_LIVING - value);
+}
+
+bool topic_deleted_settle(json_t *root, uint64_t log_begin, uint64_t log_end)
+{
+    const json_t *living = json_object_get(root, "topicConfigTable");
+    json_t *marks = json_object_get(root, member), *mark;
+    const char *name;
+    void *next;
+    bool is_behind = false;
+    json_object_foreach_safe(marks, next, name, mark)
+    {
+        json_int_t value = json_integer_value(mark);
+        bool is_negative = value < 0;
+        bool is_ignored = is_negative && json_object_get(living, name);
+        uint64_t place = place_of(value);
+        is_behind = is_behind || (!is_negative && place > log_end);
+        if (place > log_end)
+            place = log_end;
+        if (is_ignored || place <= log_begin)
+            (void)json_object_del(marks, name); /* it is there */
+        else                                    /* not 0: the log begins before it */
+            (void)json_integer_set(mark, is_negative ? NOT_LIVING - (json_int_t)place
+                                                     : (json_int_t)place);
+    }
+    return is_behind;
 }
 
 void topic_deleted_undo(json_t *root, const char *name, json_t *before)
