@@ -352,8 +352,9 @@ int consume_queue_fill(struct consume_queue *q, uint64_t queue_off, struct err *
 
 int consume_queue_flush(struct consume_queue *q, uint64_t *ret_bytes, struct err *e)
 {
-    uint64_t end = consume_queue_end(q) * STORE_QUEUE_ENTRY_BYTES;
+    uint64_t end_off = consume_queue_end(q), end = end_off * STORE_QUEUE_ENTRY_BYTES;
     uint64_t at = q->flushed_off * STORE_QUEUE_ENTRY_BYTES;
+    end = end > q->cleared_upto ? end : q->cleared_upto;
     *ret_bytes = at < end ? end - at : 0;
     atomic_store_explicit(&q->warm_upto, 0, memory_order_relaxed); /* the sync protects its pages */
     while (at < end) {
@@ -368,6 +369,13 @@ int consume_queue_flush(struct consume_queue *q, uint64_t *ret_bytes, struct err
             return rc;
         at = upto;
     }
-    q->flushed_off = end / STORE_QUEUE_ENTRY_BYTES;
+    if (q->has_dropped) {
+        int rc = q->files.io->sync_dir(q->files.io, q->files.folder);
+        if (rc < 0)
+            return err_sys(e, -rc, "sync folder '%s'", q->files.folder);
+    }
+    q->flushed_off = end_off;
+    q->cleared_upto = 0;
+    q->has_dropped = false;
     return 0;
 }

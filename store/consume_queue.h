@@ -34,8 +34,10 @@ struct consume_queue {
     /* atomic, relaxed: moved on by the dispatcher, to 0 by the flusher, whose sync protects pages
      * again. A stale value costs a page fault. Bytes below it were written to since. */
     _Atomic uint64_t warm_upto;
-    uint64_t flushed_off; /* flusher only: entries below it are on disk */
-    uint64_t counted_off; /* dispatcher only: its end as the table's count has it */
+    uint64_t flushed_off;  /* flusher only: entries below it are on disk */
+    uint64_t cleared_upto; /* likewise: bytes below it may be zeroed and not on disk; 0: none are */
+    bool has_dropped;      /* likewise: files are gone that a crash could bring back */
+    uint64_t counted_off;  /* dispatcher only: its end as the table's count has it */
     /* atomic: stored by the dispatcher (release), loaded by any reader (acquire) -- I2 */
     _Atomic uint64_t min_off; /* first entry */
     _Atomic uint64_t end_off; /* one past the last */
@@ -88,11 +90,19 @@ int consume_queue_pin(struct consume_queue *q, uint64_t at, struct mapped_file *
 void consume_queue_set_bounds(struct consume_queue *q, uint64_t min_off, uint64_t end_off);
 
 /* Lists the files and finds the first entry and the end: entries at `below_log_off` and behind are
- * not believed and will be written again. */
+ * not believed and will be written again. What is cleared behind the end waits for a flush. */
 int consume_queue_load(struct consume_queue *q, uint64_t below_log_off, struct err *e) MUST_CHECK;
 
-/* Cuts off every entry at or behind `log_off`. Thread: recovery. */
+/* Cuts off every entry at or behind `log_off`; what is cleared waits for a flush. Thread:
+ * recovery. */
 int consume_queue_cut(struct consume_queue *q, uint64_t log_off, struct err *e) MUST_CHECK;
+
+/* Whether a load or a cut cleared something that is not on disk: entries that came back after a
+ * crash would be believed once the log has grown over them. Thread: recovery. */
+static inline bool consume_queue_is_cleared(const struct consume_queue *q)
+{
+    return q->cleared_upto > 0 || q->has_dropped;
+}
 
 enum queue_put {
     QUEUE_PUT_NEW,     /* written */
@@ -159,7 +169,7 @@ int consume_queue_read(struct consume_queue *q, uint64_t queue_off,
                        struct store_queue_entry *entries, size_t n, size_t *ret_n,
                        struct err *e) MUST_CHECK;
 
-/* Makes every entry durable. Thread: flusher. */
+/* Makes every entry durable, and that nothing is behind the last. Thread: flusher. */
 int consume_queue_flush(struct consume_queue *q, uint64_t *ret_bytes, struct err *e) MUST_CHECK;
 
 #endif

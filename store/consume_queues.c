@@ -403,6 +403,8 @@ static int load_queue(struct consume_queues *t, const char *path, const char *na
     if (rc < 0)
         return rc;
     rc = consume_queue_load(q, lt->below_log_off, e);
+    if (consume_queue_is_cleared(q))
+        consume_queues_note_dirty(t, q);
     queue_maps_trim(&t->maps); /* nobody else is here yet */
     consume_queue_unref(q);
     return rc;

@@ -113,10 +113,13 @@ static bool is_zero(const uint8_t *p, uint64_t len)
     return len == 0 || (p[0] == 0 && memcmp(p, p + 1, len - 1) == 0);
 }
 
-/* Zeroes `f` from byte `from` on. Holes are passed over: looking at them would cache them. */
-static int clear_file(struct mapped_file *f, int fd, uint64_t from, struct err *e)
+/* Zeroes `f` from byte `from` on; `*ret_upto` is where the last changed page ends, 0 when none was.
+ * Holes are passed over: looking at them would cache them. */
+static int clear_file(struct mapped_file *f, int fd, uint64_t from, uint64_t *ret_upto,
+                      struct err *e)
 {
     struct io *io = f->io;
+    *ret_upto = 0;
     while (from < f->bytes) {
         int rc = io->next_data(io, fd, from, &from);
         if (rc == -ENXIO)
@@ -132,36 +135,48 @@ static int clear_file(struct mapped_file *f, int fd, uint64_t from, struct err *
             if (rc < 0)
                 return rc;
             memset(f->base + from, 0, upto - from);
+            *ret_upto = upto;
         }
         from = upto;
     }
     return 0;
 }
 
+/* Zeroes the rest of the file that holds byte `at`, whose end is `*ret_end`. */
+static int clear_rest(struct consume_queue *q, uint64_t at, uint64_t *ret_end, struct err *e)
+{
+    struct mapped_file *f;
+    uint64_t upto;
+    int rc = consume_queue_pin(q, at, &f, e);
+    if (rc < 0)
+        return rc;
+    int fd = f->io->open(f->io, f->path, O_RDONLY, 0);
+    if (fd < 0) {
+        rc = err_sys(e, -fd, "open '%s'", f->path);
+    } else {
+        rc = clear_file(f, fd, at - f->start, &upto, e);
+        (void)f->io->close(f->io, fd); /* read only: nothing to lose */
+        if (upto > 0)
+            q->cleared_upto = f->start + upto;
+    }
+    *ret_end = f->start + f->bytes;
+    mapped_file_unpin(f);
+    return rc;
+}
+
 /* Zeroes what lies behind `end` in its file and drops the files behind that. */
 static int clear_behind(struct consume_queue *q, uint64_t end, struct err *e)
 {
-    uint64_t at = end * STORE_QUEUE_ENTRY_BYTES, start, files_end;
+    uint64_t at = end * STORE_QUEUE_ENTRY_BYTES, start, files_end, keep_to;
     mapped_file_unpin(q->tail);
     q->tail = NULL;
     mapped_files_bounds(&q->files, &start, &files_end);
     if (at >= files_end)
         return 0;
-    struct mapped_file *f;
-    int rc = consume_queue_pin(q, at, &f, e);
+    int rc = clear_rest(q, at, &keep_to, e);
     if (rc < 0)
         return rc;
-    uint64_t keep_to = f->start + f->bytes;
-    int fd = f->io->open(f->io, f->path, O_RDONLY, 0);
-    if (fd < 0) {
-        rc = err_sys(e, -fd, "open '%s'", f->path);
-    } else {
-        rc = clear_file(f, fd, at - f->start, e);
-        (void)f->io->close(f->io, fd); /* read only: nothing to lose */
-    }
-    mapped_file_unpin(f);
-    if (rc < 0)
-        return rc;
+    q->has_dropped = q->has_dropped || keep_to < files_end;
     return mapped_files_drop_from(&q->files, keep_to, e);
 }
 

@@ -533,6 +533,8 @@ static int settle_queues(struct consume_queues *queues, uint64_t tail, struct er
         return rc;
     for (size_t i = 0; rc == 0 && i < l.n; i++) {
         rc = consume_queue_cut(l.queues[i], tail, e);
+        if (consume_queue_is_cleared(l.queues[i]))
+            consume_queues_note_dirty(queues, l.queues[i]);
         /* nobody appends yet, so LOCK_APPEND is not needed */
         l.queues[i]->seq.next_off =
             atomic_load_explicit(&l.queues[i]->end_off, memory_order_acquire);

@@ -246,6 +246,91 @@ START_TEST(queues_built_again_are_not_vouched_for_before_they_are_on_disk)
 }
 END_TEST
 
+/* ---- queues that a start cuts ---- */
+
+enum {
+    N_KEPT = 200,            /* of N_QUEUED */
+    CUT_QUEUE_BYTES = 16000, /* 800 entries: a file with pages to be cut, and one to go */
+    LOG_BYTES = 1 << 20,     /* of the one file of the log */
+};
+
+static void write_zeros(const char *path, uint64_t from, uint64_t upto)
+{
+    static const uint8_t zeros[4096];
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    ck_assert_int_ge(fd, 0);
+    for (uint64_t n; from < upto; from += n) {
+        n = upto - from < sizeof zeros ? upto - from : sizeof zeros;
+        ck_assert_int_eq(pwrite(fd, zeros, n, (off_t)from), (ssize_t)n);
+    }
+    (void)close(fd);
+}
+
+/* A store whose queue points at records that its log has lost: as after a power loss before the
+ * first checkpoint, when the queue was written and the log was not. */
+static void make_ahead_of_log(struct store_fixture *f)
+{
+    struct store_appended at[N_QUEUED];
+    store_fixture_init(f);
+    f->opt.file_bytes = LOG_BYTES;
+    f->opt.queue_file_bytes = CUT_QUEUE_BYTES;
+    f->opt.flush_interval_ms = 60000;
+    store_fixture_open(f);
+    for (int i = 0; i < N_QUEUED; i++)
+        at[i] = store_fixture_append(f, "T", 0, "body");
+    store_fixture_close(f);
+    char *log = tmpdir_path(f->root, "commitlog/00000000000000000000");
+    char *abort_file = tmpdir_path(f->root, "abort"), *cp = tmpdir_path(f->root, "checkpoint");
+    write_zeros(log, at[N_KEPT].log_off, at[N_QUEUED - 1].log_off + at[N_QUEUED - 1].size);
+    int fd = open(abort_file, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    ck_assert_int_ge(fd, 0);
+    (void)close(fd);
+    ck_assert_int_eq(unlink(cp), 0);
+    free(cp);
+    free(abort_file);
+    free(log);
+}
+
+static void expect_no_more_entries(const char *root)
+{
+    static uint8_t bytes[CUT_QUEUE_BYTES];
+    char *file = tmpdir_path(root, "consumequeue/T/0/00000000000000000000");
+    char *second = tmpdir_path(root, "consumequeue/T/0/00000000000000016000");
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(read(fd, bytes, sizeof bytes), CUT_QUEUE_BYTES);
+    (void)close(fd);
+    ck_assert_int_lt(access(second, F_OK), 0);
+    free(second);
+    free(file);
+    for (size_t i = (size_t)N_KEPT * 20; i < sizeof bytes; i++)
+        ck_assert_msg(bytes[i] == 0, "entry %zu has come back", i / 20);
+}
+
+START_TEST(entries_that_were_cut_do_not_come_back)
+{
+    uint64_t seed = crash_io_seed();
+    for (int i = 0; i < N_TRIES; i++) {
+        struct store_fixture f;
+        char *scratch = tmpdir_make(), *image = tmpdir_make();
+        uint64_t first, end;
+        make_ahead_of_log(&f);
+        struct crash_io *c = crash_io_new(f.root, scratch);
+        f.io = crash_io_seam(c);
+        store_fixture_open(&f);
+        store_queue_bounds(f.store, span_str("T"), 0, &first, &end);
+        ck_assert_uint_eq(end, N_KEPT);
+        store_fixture_close(&f);
+        crash_io_cut(c, crash_io_random(&seed), image);
+        expect_no_more_entries(image);
+        crash_io_free(c);
+        tmpdir_remove(image);
+        tmpdir_remove(scratch);
+        tmpdir_remove(f.root);
+    }
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *s = suite_create("power");
@@ -254,6 +339,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, what_was_flushed_survives_a_power_cut);
     tcase_add_test(tc, queues_built_again_are_on_disk_after_a_clean_stop);
     tcase_add_test(tc, queues_built_again_are_not_vouched_for_before_they_are_on_disk);
+    tcase_add_test(tc, entries_that_were_cut_do_not_come_back);
     suite_add_tcase(s, tc);
     return s;
 }
