@@ -41,7 +41,7 @@ static int print_message(void *arg, const Apache__Rocketmq__V2__Message *m, stru
     int rc = message_check(m, e);
     if (rc < 0)
         return rc;
-    return sub->json ? message_print_json(m, e) : message_print_text(m, e);
+    return sub->json ? message_print_json(stdout, m, e) : message_print_text(stdout, m, e);
 }
 
 static uint64_t idle_end(const struct sub *sub)

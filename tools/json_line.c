@@ -3,15 +3,19 @@
 #include "tools/json_line.h"
 
 #include <errno.h>
-#include <stdio.h>
 
-int json_line(json_t *object, struct err *e)
+int json_line_to(FILE *out, json_t *object, struct err *e)
 {
     if (!object)
         return err_set(e, ERR_NOMEM, "make a line of JSON");
-    int rc = json_dumpf(object, stdout, JSON_COMPACT);
+    int rc = json_dumpf(object, out, JSON_COMPACT);
     json_decref(object);
-    if (rc < 0 || putchar('\n') == EOF)
-        return err_sys(e, errno, "write to stdout");
+    if (rc < 0 || fputc('\n', out) == EOF)
+        return err_sys(e, errno, "write a line of JSON");
     return 0;
+}
+
+int json_line(json_t *object, struct err *e)
+{
+    return json_line_to(stdout, object, e);
 }

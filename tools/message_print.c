@@ -1,4 +1,4 @@
-/* Prints received messages on stdout. */
+/* Prints received messages. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/message_print.h"
 
@@ -51,23 +51,23 @@ int message_check(const Apache__Rocketmq__V2__Message *m, struct err *e)
 
 /* ---- text ---- */
 
-static void print_byte_escaped(uint8_t c)
+static void print_byte_escaped(FILE *out, uint8_t c)
 {
     switch (c) {
     case '\\':
-        fputs("\\\\", stdout);
+        fputs("\\\\", out);
         break;
     case '\n':
-        fputs("\\n", stdout);
+        fputs("\\n", out);
         break;
     case '\r':
-        fputs("\\r", stdout);
+        fputs("\\r", out);
         break;
     case '\t':
-        fputs("\\t", stdout);
+        fputs("\\t", out);
         break;
     default:
-        printf("\\x%02x", c);
+        fprintf(out, "\\x%02x", c);
     }
 }
 
@@ -84,38 +84,38 @@ static size_t plain_run(struct span text, bool is_utf8)
     return n;
 }
 
-static void print_escaped(struct span text)
+static void print_escaped(FILE *out, struct span text)
 {
     bool is_utf8 = proto_utf8_ok(text);
     while (text.len > 0) {
         size_t n = plain_run(text, is_utf8);
-        (void)fwrite(text.ptr, 1, n, stdout); /* the caller asks ferror */
+        (void)fwrite(text.ptr, 1, n, out); /* the caller asks ferror */
         text = span_of(text.ptr + n, text.len - n);
         if (text.len == 0)
             return;
-        print_byte_escaped(text.ptr[0]);
+        print_byte_escaped(out, text.ptr[0]);
         text = span_of(text.ptr + 1, text.len - 1);
     }
 }
 
-int message_print_text(const Apache__Rocketmq__V2__Message *m, struct err *e)
+int message_print_text(FILE *out, const Apache__Rocketmq__V2__Message *m, struct err *e)
 {
     const Apache__Rocketmq__V2__SystemProperties *sys = system_of(m);
     const char *tag = tag_of(sys);
-    printf("%" PRId64 "\t%" PRId32 "\t", offset_of(sys), sys->queue_id);
-    print_escaped(span_str(tag ? tag : "-"));
-    putchar('\t');
+    fprintf(out, "%" PRId64 "\t%" PRId32 "\t", offset_of(sys), sys->queue_id);
+    print_escaped(out, span_str(tag ? tag : "-"));
+    fputc('\t', out);
     if (sys->n_keys == 0)
-        putchar('-');
+        fputc('-', out);
     for (size_t i = 0; i < sys->n_keys; i++) {
         if (i > 0)
-            putchar(' ');
-        print_escaped(span_str(sys->keys[i]));
+            fputc(' ', out);
+        print_escaped(out, span_str(sys->keys[i]));
     }
-    putchar('\t');
-    print_escaped(span_of(m->body.data, m->body.len));
-    putchar('\n');
-    return ferror(stdout) ? err_sys(e, errno, "write to stdout") : 0;
+    fputc('\t', out);
+    print_escaped(out, span_of(m->body.data, m->body.len));
+    fputc('\n', out);
+    return ferror(out) ? err_sys(e, errno, "print a message") : 0;
 }
 
 /* ---- JSON ---- */
@@ -162,7 +162,7 @@ fail:
     return NULL;
 }
 
-int message_print_json(const Apache__Rocketmq__V2__Message *m, struct err *e)
+int message_print_json(FILE *out, const Apache__Rocketmq__V2__Message *m, struct err *e)
 {
     const Apache__Rocketmq__V2__SystemProperties *sys = system_of(m);
     struct span body = span_of(m->body.data, m->body.len);
@@ -178,5 +178,5 @@ int message_print_json(const Apache__Rocketmq__V2__Message *m, struct err *e)
                   "properties", properties_to_json(m), "bodyLength", (json_int_t)body.len, "body",
                   is_text ? json_stringn((const char *)body.ptr, body.len) : json_null(),
                   "bodyBase64", is_text ? json_null() : base64_to_json(body));
-    return json_line(object, e);
+    return json_line_to(out, object, e);
 }

@@ -12,11 +12,12 @@
 int message_check(const Apache__Rocketmq__V2__Message *m, struct err *e) MUST_CHECK;
 
 /* "OFFSET queue tag keys body", tabs between; what is absent is "-". Tabs, line ends and other
- * control characters, backslashes, and bytes that are not UTF-8 are escaped as in C. */
-int message_print_text(const Apache__Rocketmq__V2__Message *m, struct err *e) MUST_CHECK;
+ * control characters, backslashes, and bytes that are not UTF-8 are escaped as in C. Fails when
+ * `out` cannot be written. */
+int message_print_text(FILE *out, const Apache__Rocketmq__V2__Message *m, struct err *e) MUST_CHECK;
 
 /* One object with the field names of `sluice dump --json`; a body that is not UTF-8 is in
- * bodyBase64. */
-int message_print_json(const Apache__Rocketmq__V2__Message *m, struct err *e) MUST_CHECK;
+ * bodyBase64. Fails as message_print_text; ERR_NOMEM. */
+int message_print_json(FILE *out, const Apache__Rocketmq__V2__Message *m, struct err *e) MUST_CHECK;
 
 #endif
