@@ -1,9 +1,15 @@
-/* `sluice sub`: print and acknowledge the messages of a topic. */
+/* `sluice sub`: print and acknowledge the messages of a topic.
+ *
+ * Each message goes out in writes of its own, past stdio: it is acknowledged once all of it is out.
+ * An interrupt while nobody reads ends the program in the middle of a message, which comes again;
+ * nothing of it is left that the end would wait with. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "base/io.h"
 #include "tools/command.h"
@@ -24,6 +30,7 @@ struct sub {
     uint64_t max; /* 0: no limit */
     uint64_t timeout_ms;
     bool follow, json;
+    bool is_cut; /* an interrupt ended the output */
 };
 
 /* An interrupt ends the loop, so that the group we made is removed; a closed pipe is a failed
@@ -31,17 +38,44 @@ struct sub {
 static void catch_signals(void)
 {
     struct sigaction ignore = {.sa_handler = SIG_IGN};
-    interrupt_catch(INTERRUPT_ENDS_SLEEP);
+    interrupt_catch();
     (void)sigaction(SIGPIPE, &ignore, NULL);
+}
+
+/* All of it, or an error: also when an interrupt has ended a write in the middle. */
+static int write_out(struct sub *sub, struct span text, struct err *e)
+{
+    while (text.len > 0) {
+        ssize_t n = write(STDOUT_FILENO, text.ptr, text.len);
+        if (n < 0 && errno != EINTR)
+            return err_sys(e, errno, "write to stdout");
+        if (n > 0)
+            text = span_of(text.ptr + n, text.len - (size_t)n);
+        sub->is_cut = text.len > 0 && interrupt_came();
+        if (sub->is_cut)
+            return err_set(e, ERR_CLOSED, "write to stdout");
+    }
+    return 0;
 }
 
 static int print_message(void *arg, const Apache__Rocketmq__V2__Message *m, struct err *e)
 {
-    const struct sub *sub = arg;
+    struct sub *sub = arg;
+    char *text = NULL;
+    size_t len;
     int rc = message_check(m, e);
     if (rc < 0)
         return rc;
-    return sub->json ? message_print_json(stdout, m, e) : message_print_text(stdout, m, e);
+    FILE *line = open_memstream(&text, &len);
+    if (!line)
+        return err_sys(e, errno, "print a message");
+    rc = sub->json ? message_print_json(line, m, e) : message_print_text(line, m, e);
+    if (fclose(line) != 0 && rc == 0)
+        rc = err_sys(e, errno, "print a message");
+    if (rc == 0)
+        rc = write_out(sub, span_of(text, len), e);
+    free(text);
+    return rc;
 }
 
 static uint64_t idle_end(const struct sub *sub)
@@ -75,7 +109,7 @@ static int receive_all(struct subscriber *s, struct sub *sub, struct err *e)
         else if (subscriber_now_ms() >= until_ms)
             break;
     }
-    return rc;
+    return sub->is_cut ? 0 : rc;
 }
 
 static int subscribe(struct sub *sub, struct err *e)

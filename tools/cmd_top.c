@@ -129,7 +129,7 @@ static int connect_and_watch(const struct top *t, struct err *e)
     int rc = wire_connect(&c, &t->broker, e);
     if (rc < 0)
         return rc;
-    interrupt_catch(INTERRUPT_ENDS_CALLS); /* so that the terminal is left as it was */
+    interrupt_catch(); /* so that the terminal is left as it was */
     rc = t->is_screen ? watch_on_screen(t, c, e) : watch(t, c, e);
     client_close(c);
     return rc;

@@ -14,10 +14,9 @@ static void on_signal(int number)
     atomic_store_explicit(&has_come, 1, memory_order_relaxed);
 }
 
-void interrupt_catch(enum interrupt_ends ends)
+void interrupt_catch(void)
 {
-    struct sigaction stop = {.sa_handler = on_signal,
-                             .sa_flags = ends == INTERRUPT_ENDS_SLEEP ? SA_RESTART : 0};
+    struct sigaction stop = {.sa_handler = on_signal}; /* without SA_RESTART: calls end */
     (void)sigemptyset(&stop.sa_mask);
     (void)sigaction(SIGINT, &stop, NULL);
     (void)sigaction(SIGTERM, &stop, NULL);

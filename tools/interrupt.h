@@ -5,13 +5,9 @@
 
 #include <stdbool.h>
 
-enum interrupt_ends {
-    INTERRUPT_ENDS_SLEEP, /* and no other call: a write that waits for its reader goes on waiting */
-    INTERRUPT_ENDS_CALLS, /* also such a write, with EINTR; what follows it waits again */
-};
-
-/* From now on SIGINT and SIGTERM are noted, and end what the calling thread waits in. */
-void interrupt_catch(enum interrupt_ends ends);
+/* From now on SIGINT and SIGTERM are noted, and end what the calling thread waits in: a sleep, or a
+ * write that waits for its reader. What follows waits again. */
+void interrupt_catch(void);
 
 /* Whether one has come. Thread: any. */
 bool interrupt_came(void);

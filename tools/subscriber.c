@@ -9,7 +9,6 @@
 #include "tools/subscriber.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -259,14 +258,10 @@ static int start_ack(struct subscriber *s, const struct taken *taken, struct err
     return rc;
 }
 
-/* Acknowledges what was taken, once it is written, and forgets it. */
+/* Acknowledges what was taken, and forgets it. */
 static int ack_taken(struct subscriber *s, struct taken *taken, struct err *e)
 {
-    int rc = 0;
-    if (taken->n > 0 && fflush(stdout) != 0)
-        rc = err_sys(e, errno, "write to stdout");
-    if (rc == 0 && taken->n > 0)
-        rc = start_ack(s, taken, e);
+    int rc = taken->n > 0 ? start_ack(s, taken, e) : 0;
     for (size_t i = 0; i < taken->n; i++)
         wire_free(taken->responses[i]);
     taken->n = 0;

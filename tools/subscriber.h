@@ -31,9 +31,9 @@ int subscriber_open(struct subscriber **ret_subscriber, struct client *c,
 /* Called for each message; a failure ends the receive, and the message is not acknowledged. */
 typedef int (*subscriber_fn)(void *arg, const Apache__Rocketmq__V2__Message *m, struct err *e);
 
-/* One receive of up to `max` messages, which are acknowledged once `fn` has taken them
- * and stdout is flushed. Ends without any at `until_ms` (monotonic) or when stopped.
- * `*ret_n` counts what was taken, on failure too. */
+/* One receive of up to `max` messages, of which those are acknowledged that `fn` has taken, also
+ * when it fails later. Ends without any at `until_ms` (monotonic) or when stopped. `*ret_n` counts
+ * what was taken, on failure too. */
 struct subscriber_receive {
     uint32_t max;
     uint64_t until_ms;

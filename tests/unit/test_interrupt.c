@@ -15,7 +15,7 @@ enum { SOON_US = 1000, LONG_S = 3600 };
 START_TEST(a_signal_is_noted_and_ends_nothing)
 {
     const int number = _i == 0 ? SIGINT : SIGTERM;
-    interrupt_catch(INTERRUPT_ENDS_SLEEP);
+    interrupt_catch();
     ck_assert(_i > 0 || !interrupt_came()); /* in one process it stays */
     ck_assert_int_eq(raise(number), 0);
     ck_assert(interrupt_came());
@@ -34,7 +34,7 @@ START_TEST(a_sleep_ends)
                                    .it_interval = {.tv_usec = SOON_US}};
     const struct timespec longer = {.tv_sec = LONG_S};
     struct sigaction alarm = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
-    interrupt_catch(INTERRUPT_ENDS_SLEEP);
+    interrupt_catch();
     ck_assert_int_eq(sigaction(SIGALRM, &alarm, NULL), 0);
     ck_assert_int_eq(setitimer(ITIMER_REAL, &soon, NULL), 0);
     ck_assert_int_lt(nanosleep(&longer, NULL), 0);
@@ -58,7 +58,7 @@ START_TEST(a_write_that_nobody_reads_ends)
 {
     static const char block[4096];
     int ends[2];
-    interrupt_catch(INTERRUPT_ENDS_CALLS);
+    interrupt_catch();
     ck_assert_int_eq(pipe(ends), 0);
     interrupt_soon();
     ssize_t n = 0;
