@@ -99,8 +99,8 @@ void walk_files_settle(struct walk_files *f, uint64_t first_bytes)
 
 int walk_files_add_rolled(struct walk_files *f, struct err *e)
 {
-    if (!f->dir || f->n == 0)
-        return 0;
+    if (!f->dir || f->n == 0 || f->file_bytes == 0)
+        return 0; /* of a lone empty file nobody knows where the next one begins */
     uint64_t start = f->files[f->n - 1].start + f->file_bytes;
     char name[FORMAT_NAME_DIGITS + 1];
     (void)snprintf(name, sizeof name, "%020" PRIu64, start);

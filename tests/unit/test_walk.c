@@ -158,6 +158,15 @@ START_TEST(an_empty_log_is_at_its_end)
 }
 END_TEST
 
+START_TEST(an_empty_file_that_is_the_only_one_is_at_its_end)
+{
+    save_file_cut(START, 0);
+    open_root();
+    expect(STORE_WALK_END, START, 0);
+    expect(STORE_WALK_END, START, 0);
+}
+END_TEST
+
 START_TEST(a_prepared_file_of_zeros_belongs_to_the_end)
 {
     uint32_t size = add_record(0, 10);
@@ -536,6 +545,7 @@ static TCase *sound_case(void)
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, records_fillers_and_the_end_come_in_order);
     tcase_add_test(tc, an_empty_log_is_at_its_end);
+    tcase_add_test(tc, an_empty_file_that_is_the_only_one_is_at_its_end);
     tcase_add_test(tc, a_prepared_file_of_zeros_belongs_to_the_end);
     tcase_add_test(tc, a_folder_and_a_lone_file_are_walked_too);
     tcase_add_test(tc, a_file_with_another_name_is_placed_by_its_first_record);
