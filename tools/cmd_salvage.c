@@ -38,6 +38,38 @@ void salvage_tell(struct salvage *s, uint64_t log_off, const char *fmt, ...)
 
 /* ---- before ---- */
 
+/* The real path of `path`, or of the nearest folder above it that exists. */
+static char *real_path_of(const char *path)
+{
+    char at[PATH_MAX];
+    char *slash, *real;
+    int n = snprintf(at, sizeof at, "%s%s", *path == '/' ? "" : "./", path);
+    if (n < 0 || (size_t)n >= sizeof at) {
+        errno = ENAMETOOLONG;
+        return NULL;
+    }
+    while (!(real = realpath(at, NULL)) && errno == ENOENT && (slash = strrchr(at, '/')) != NULL)
+        slash[slash == at] = '\0'; /* "/" stays */
+    return real;
+}
+
+/* The old store is only read, and what is copied of it must not be what was just written. */
+static int check_apart(const struct salvage *s, struct err *e)
+{
+    char *from = realpath(s->from, NULL);
+    char *to = real_path_of(s->to);
+    size_t n = from ? strlen(from) : 0;
+    int rc = 0;
+    if (!from || !to)
+        rc = err_sys(e, errno, "look at '%s'", from ? s->to : s->from);
+    else if (strncmp(to, from, n) == 0 && (to[n] == '/' || to[n] == '\0'))
+        rc = err_set(e, ERR_INVAL, "'%s' is in '%s', which is only read: name another place", s->to,
+                     s->from);
+    free(from);
+    free(to);
+    return rc;
+}
+
 /* The new store gets a folder of its own, and until it is whole the mark of a crash. */
 static int make_root(struct salvage *s, struct err *e)
 {
@@ -88,6 +120,8 @@ static int open_both(struct salvage *s, salvage_placed_fn placed, struct err *e)
         rc = check_sizes(s, e);
     if (rc == 0)
         rc = queue_files_open(&s->files, s->from, s->io, e);
+    if (rc == 0)
+        rc = check_apart(s, e);
     if (rc == 0)
         rc = make_root(s, e);
     if (rc == 0)
