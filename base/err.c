@@ -44,6 +44,21 @@ int(err_sys)(struct err *e, int errno_value, const char *fmt, ...)
     return err_set(e, code_of_errno(errno_value), "%s: %s", what, strerror(errno_value));
 }
 
+/* Cuts what is to stand before a cause of `n_cause` bytes, and returns its length: where there is
+ * no room for both the cause is worth more, but a quarter is for what was being done. */
+static size_t cut_front(char what[ERR_MSG_BYTES], size_t n_cause)
+{
+    static const char more[] = "...";
+    enum { FRONT_MIN = ERR_MSG_BYTES / 4, REST = sizeof ": " };
+    size_t room =
+        n_cause + REST + FRONT_MIN < ERR_MSG_BYTES ? ERR_MSG_BYTES - REST - n_cause : FRONT_MIN;
+    size_t front = strlen(what);
+    if (front <= room)
+        return front;
+    memcpy(what + room - (sizeof more - 1), more, sizeof more);
+    return room;
+}
+
 int(err_wrap)(struct err *e, const char *fmt, ...)
 {
     char what[ERR_MSG_BYTES];
@@ -53,9 +68,7 @@ int(err_wrap)(struct err *e, const char *fmt, ...)
     va_end(ap);
     if (n < 0)
         return e->code;
-    size_t front = strlen(what);
-    if (front + 3 > sizeof e->msg)
-        front = sizeof e->msg - 3;
+    size_t front = cut_front(what, strlen(e->msg));
     memmove(e->msg + front + 2, e->msg, sizeof e->msg - front - 2);
     memcpy(e->msg, what, front);
     memcpy(e->msg + front, ": ", 2);

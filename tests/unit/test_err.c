@@ -79,6 +79,29 @@ START_TEST(wrapping_never_grows_past_the_limit)
 }
 END_TEST
 
+START_TEST(a_long_context_leaves_the_cause_whole)
+{
+    struct err e;
+    char name[2 * ERR_MSG_BYTES];
+    memset(name, 'n', sizeof name);
+    name[sizeof name - 1] = '\0';
+    (void)err_set(&e, ERR_INVAL, "the name has too many bytes");
+    (void)err_wrap(&e, "make topic '%s'", name);
+    ck_assert_ptr_nonnull(strstr(e.msg, "nnn...: the name has too many bytes"));
+    ck_assert_uint_eq(strlen(e.msg), ERR_MSG_BYTES - 1);
+}
+END_TEST
+
+START_TEST(a_long_cause_leaves_room_for_what_was_done)
+{
+    struct err e;
+    (void)err_set(&e, ERR_INVAL, "%0*d", 2 * ERR_MSG_BYTES, 7);
+    (void)err_wrap(&e, "open store");
+    ck_assert_int_eq(strncmp(e.msg, "open store: 0000", 16), 0);
+    ck_assert_uint_eq(strlen(e.msg), ERR_MSG_BYTES - 1);
+}
+END_TEST
+
 START_TEST(every_code_has_a_text)
 {
     ck_assert_str_eq(err_text(0), "success");
@@ -99,6 +122,8 @@ int main(void)
     tcase_add_test(tc, a_long_path_does_not_push_out_the_systems_text);
     tcase_add_test(tc, a_message_over_the_limit_is_cut_and_terminated);
     tcase_add_test(tc, wrapping_never_grows_past_the_limit);
+    tcase_add_test(tc, a_long_context_leaves_the_cause_whole);
+    tcase_add_test(tc, a_long_cause_leaves_room_for_what_was_done);
     tcase_add_test(tc, every_code_has_a_text);
     suite_add_tcase(suite, tc);
     return suite_run(suite);
