@@ -27,12 +27,13 @@ enum {
     POLL_MARGIN_MS = 10000, /* the call's deadline behind the poll's end */
     STOP_SLICE_MS = 100,    /* how often is_stopped is asked */
     INVISIBLE_MS = 60000,   /* time to print and acknowledge a batch */
+    GROUP_NAME_MAX = 120,   /* bytes: the broker's limit */
 };
 
 struct subscriber {
     struct client *client;
     struct subscriber_options opt;
-    char group[120];
+    char group[GROUP_NAME_MAX + 1];
     bool made_group;
     struct session *session;
     char *broker_name;
