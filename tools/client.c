@@ -398,7 +398,8 @@ int client_call(struct client *c, const char *path, struct span request, uint64_
 static const char *last_cause(const char *text)
 {
     static const char *const marks[] = {
-        "last error: ", "Failed to connect to remote host: ", "Tls handshake failed: "};
+        "last error: ", "Failed to connect to remote host: ", "Tls handshake failed: ",
+        "is_balancer=0: " /* of a name that is not found */};
     for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++) {
         const char *at = strstr(text, marks[i]);
         if (at)
@@ -413,6 +414,10 @@ int client_error(const struct client *c, const char *path, int status, const cha
     switch (status) {
     case CLIENT_UNAVAILABLE:
         return err_set(e, ERR_IO, "reach the broker at '%s': %s", c->endpoint, last_cause(text));
+    case CLIENT_CANCELLED:
+        return err_set(e, ERR_IO,
+                       "wait for the broker at '%s': it ended the call, as it does when it stops",
+                       c->endpoint);
     case CLIENT_DEADLINE_EXCEEDED:
         return err_set(e, ERR_IO, "wait for the broker at '%s': no answer in time", c->endpoint);
     case CLIENT_UNIMPLEMENTED:

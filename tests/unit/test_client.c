@@ -194,6 +194,29 @@ static void listen_anywhere(struct late_server *late)
     (void)snprintf(f.endpoint, sizeof f.endpoint, "127.0.0.1:%u", late->opt.port);
 }
 
+START_TEST(an_end_that_grpc_tells_is_put_into_words)
+{
+    static const struct {
+        int status;
+        const char *text, *words;
+    } ends[] = {
+        {CLIENT_CANCELLED, "CANCELLED", ": it ended the call, as it does when it stops"},
+        {CLIENT_UNAVAILABLE,
+         "DNS resolution failed for x:1: C-ares status is not ARES_SUCCESS qtype=AAAA name=x "
+         "is_balancer=0: Domain name not found",
+         "': Domain name not found"},
+    };
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        struct err e;
+        int rc = client_error(f.client, "/t.T/Echo", ends[i].status, ends[i].text, &e);
+        ck_assert_int_eq(rc, ERR_IO);
+        ck_assert_ptr_nonnull(strstr(e.msg, f.endpoint));
+        ck_assert_ptr_nonnull(strstr(e.msg, ends[i].words));
+        ck_assert_ptr_null(strstr(e.msg, "ARES"));
+    }
+}
+END_TEST
+
 START_TEST(a_broker_that_is_just_starting_is_waited_for)
 {
     struct late_server late;
@@ -339,6 +362,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, an_unknown_method_is_not_supported);
     tcase_add_test(tc, a_call_ends_at_its_deadline);
     tcase_add_test(tc, a_broker_that_is_not_there_is_named);
+    tcase_add_test(tc, an_end_that_grpc_tells_is_put_into_words);
     tcase_add_test(tc, a_broker_that_is_just_starting_is_waited_for);
     tcase_add_test(tc, patience_with_a_broker_that_is_not_there_ends);
     tcase_add_test(tc, each_of_many_calls_under_way_gets_its_own_reply);
