@@ -8,6 +8,7 @@
 
 #include "base/io.h"
 #include "base/log.h"
+#include "base/standard_fds.h"
 #include "broker/broker.h"
 #include "broker/config.h"
 
@@ -205,6 +206,7 @@ int main(int argc, char **argv)
     struct io *io = io_posix();
     struct config cfg;
     struct err e;
+    standard_fds_reserve();
     if (!args.sets)
         return EXIT_FAILURE;
     int status = parse_arguments(&args, argc, argv);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "base/standard_fds.h"
 #include "tools/command.h"
 
 const struct command sluice_commands[] = {
@@ -34,6 +35,7 @@ static int flush_output(int rc)
 
 int main(int argc, char **argv)
 {
+    standard_fds_reserve();
     int rc = command_dispatch("sluice", "Publish to, subscribe to, administer and inspect Sluice.",
                               sluice_commands, argc, argv);
     return flush_output(rc);
