@@ -3,8 +3,11 @@
 #include "tools/bench/report.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "tests/lib/suite.h"
 #include "tests/lib/tmpdir.h"
@@ -130,6 +133,35 @@ START_TEST(a_report_that_cannot_be_written_says_where)
 }
 END_TEST
 
+START_TEST(where_a_report_cannot_be_written_is_known_before)
+{
+    struct err e;
+    ck_assert_int_eq(bench_report_check_path("/nowhere/report.json", &e), ERR_NOTFOUND);
+    ck_assert_ptr_nonnull(strstr(e.msg, "/nowhere/report.json"));
+    ck_assert_int_lt(bench_report_check_path("/tmp", &e), 0);
+}
+END_TEST
+
+START_TEST(looking_whether_a_report_can_be_written_leaves_what_is_there)
+{
+    struct err e;
+    char *folder = tmpdir_make();
+    char *path = tmpdir_path(folder, "report.json");
+    ck_assert_int_eq(bench_report_check_path(path, &e), 0);
+    ck_assert_int_lt(access(path, F_OK), 0);
+    FILE *f = fopen(path, "w");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_int_ge(fputs("old", f), 0);
+    ck_assert_int_eq(fclose(f), 0);
+    ck_assert_int_eq(bench_report_check_path(path, &e), 0);
+    struct stat st;
+    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert_int_eq(st.st_size, 3);
+    free(path);
+    tmpdir_remove(folder);
+}
+END_TEST
+
 /* The printed table, without the line about the machine and the blank one. */
 static char *print_wide(const struct bench_result *results, size_t n)
 {
@@ -188,6 +220,8 @@ static Suite *make_suite(void)
     tcase_add_test(tc, what_a_result_does_not_have_is_null);
     tcase_add_test(tc, a_series_keeps_its_points_in_order);
     tcase_add_test(tc, a_report_that_cannot_be_written_says_where);
+    tcase_add_test(tc, where_a_report_cannot_be_written_is_known_before);
+    tcase_add_test(tc, looking_whether_a_report_can_be_written_leaves_what_is_there);
     tcase_add_test(tc, a_wide_table_has_a_line_for_each_case);
     suite_add_tcase(suite, tc);
     return suite;

@@ -30,6 +30,7 @@ struct frame {
     dev_t disk;
     struct bench_report *report;
     void (*print)(const struct bench_report *report, FILE *out);
+    bool needs_endpoint;
 };
 
 /* What the runs of one case yielded. */
@@ -186,7 +187,10 @@ static int run_all(struct frame *f, struct err *e)
     if (stat(f->opt.dir, &folder) < 0)
         return err_sys(e, errno, "look at '%s'", f->opt.dir);
     f->disk = folder.st_dev;
-    int rc = bench_report_new(&f->report, e);
+    int rc = f->opt.json ? bench_report_check_path(f->opt.json, e) : 0;
+    if (rc < 0)
+        return rc;
+    rc = bench_report_new(&f->report, e);
     for (size_t i = 0; f->sets[i] && rc == 0; i++)
         rc = run_set(f, f->sets[i], e);
     if (rc == 0)
@@ -221,8 +225,36 @@ static int parse_servers(struct bench_options *o, const char *text, struct err *
             return 0;
         at = end + 1;
     }
-    return err_set(e, ERR_INVAL, "option --servers: '%.80s' is not a list of at most %d processes",
-                   text, USAGE_SERVERS_MAX);
+    return err_set(e, ERR_INVAL,
+                   "option '--servers': '%.80s' is not a list of at most %d processes", text,
+                   USAGE_SERVERS_MAX);
+}
+
+static size_t n_wanted(const struct frame *f)
+{
+    size_t n = 0;
+    for (size_t i = 0; f->sets[i]; i++)
+        for (const struct bench_case *c = f->sets[i]->cases; c->name; c++)
+            n += is_wanted(f, c);
+    return n;
+}
+
+/* What the options say together with each other and with the cases there are. */
+static int check(struct frame *f, const char *servers, struct err *e)
+{
+    const struct bench_options *o = &f->opt;
+    if (servers && parse_servers(&f->opt, servers, e) < 0)
+        return e->code;
+    if (o->endpoint && options_endpoint(o->endpoint, e) < 0)
+        return err_wrap(e, "option '--endpoint'");
+    if (o->list)
+        return 0;
+    if (!o->endpoint && f->needs_endpoint)
+        return err_set(e, ERR_INVAL, "option '--endpoint' is needed: it names the peer");
+    if (n_wanted(f) == 0)
+        return err_set(e, ERR_INVAL, "option '--case': no case has '%s' in its name; see '--list'",
+                       o->only);
+    return 0;
 }
 
 static int parse(struct frame *f, const char *program, const char *summary, int argc, char **argv)
@@ -295,7 +327,7 @@ static int parse(struct frame *f, const char *program, const char *summary, int 
     int first;
     int rc = options_parse(&options, argc, argv, &first);
     struct err e;
-    if (rc == OPTIONS_RUN && servers && parse_servers(o, servers, &e) < 0)
+    if (rc == OPTIONS_RUN && check(f, servers, &e) < 0)
         return options_refuse(&options, "%s", e.msg);
     return rc;
 }
@@ -331,5 +363,13 @@ int bench_main_wide(const char *name, const char *summary, const struct bench_se
                     int argc, char **argv)
 {
     struct frame f = {.name = name, .sets = sets, .print = bench_report_print_wide};
+    return run_frame(&f, summary, argc, argv);
+}
+
+int bench_main_peer(const char *name, const char *summary, const struct bench_set *const *sets,
+                    int argc, char **argv)
+{
+    struct frame f = {
+        .name = name, .sets = sets, .print = bench_report_print, .needs_endpoint = true};
     return run_frame(&f, summary, argc, argv);
 }

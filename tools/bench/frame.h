@@ -90,4 +90,8 @@ int bench_main(const char *name, const char *summary, const struct bench_set *co
 int bench_main_wide(const char *name, const char *summary, const struct bench_set *const *sets,
                     int argc, char **argv);
 
+/* The same as bench_main, but --endpoint must be given: it names what is measured beside ours. */
+int bench_main_peer(const char *name, const char *summary, const struct bench_set *const *sets,
+                    int argc, char **argv);
+
 #endif

@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/bench/report.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -253,6 +255,19 @@ int bench_report_write(const struct bench_report *report, const char *path, stru
     int rc = json_dump_file(root, path, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
     json_decref(root);
     return rc < 0 ? err_set(e, ERR_IO, "write '%s'", path) : 0;
+}
+
+int bench_report_check_path(const char *path, struct err *e)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd >= 0)
+        (void)unlink(path); /* until there is something to write */
+    else if (errno == EEXIST)
+        fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(e, errno, "write '%s'", path);
+    (void)close(fd); /* nothing was written */
+    return 0;
 }
 
 static int compare_doubles(const void *a, const void *b)

@@ -69,6 +69,10 @@ void bench_report_print_wide(const struct bench_report *report, FILE *out);
 int bench_report_write(const struct bench_report *report, const char *path,
                        struct err *e) MUST_CHECK;
 
+/* Whether a report can be written to `path`: asked before the hours whose results go there. What is
+ * there stays as it is. */
+int bench_report_check_path(const char *path, struct err *e) MUST_CHECK;
+
 /* The middle value; the lower one of an even number. Sorts `values`; n > 0. */
 double bench_median(double *values, size_t n);
 

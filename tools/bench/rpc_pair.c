@@ -42,8 +42,11 @@ static int make_topic(struct rpc_pair *p, struct err *e)
     topic.type = SLUICE__V1__TOPIC_TYPE__TOPIC_NORMAL;
     topic.read_queues = RUN_QUEUES;
     request.topic = &topic;
-    return admin_tell(p->client, PROTO_CREATE_TOPIC, &request.base,
-                      &sluice__v1__create_topic_response__descriptor, e);
+    int rc = admin_tell(p->client, PROTO_CREATE_TOPIC, &request.base,
+                        &sluice__v1__create_topic_response__descriptor, e);
+    if (rc < 0)
+        p->topic[0] = '\0'; /* so there is nothing to delete */
+    return rc;
 }
 
 int rpc_pair_group(struct rpc_pair *p, enum rpc_begin begin, char ret_name[RPC_NAME_BYTES],

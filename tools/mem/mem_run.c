@@ -87,7 +87,9 @@ static int run_all(const struct matrix *m, struct err *e)
 {
     struct bench_report *report;
     size_t n = m->policies.n * m->records.n * m->files.n * m->limits.n;
-    int rc = bench_report_new(&report, e);
+    int rc = m->json ? bench_report_check_path(m->json, e) : 0;
+    if (rc == 0)
+        rc = bench_report_new(&report, e);
     if (rc < 0)
         return rc;
     run_report_head(stdout);
