@@ -176,6 +176,14 @@ static int read_time(const char *text, uint64_t *ret_ms)
     return 0;
 }
 
+/* Whether an id tells the place of its message, as RocketMQ's does and a client's does not. */
+static bool is_place(const char *id)
+{
+    struct store_host host;
+    uint64_t log_off;
+    return store_parse_id(span_str(id), &host, &log_off);
+}
+
 static int check(const struct options *o, struct message *m)
 {
     int n = (m->key != NULL) + (m->unique_key != NULL) + (m->id != NULL);
@@ -183,6 +191,8 @@ static int check(const struct options *o, struct message *m)
         return options_refuse(o, "give one of --key, --unique-key and --id");
     if (!m->id && !m->topic)
         return options_refuse(o, "option '--topic' is needed with a key");
+    if (m->id && !m->topic && !is_place(m->id))
+        return options_refuse(o, "option '--topic' is needed with an id that a client gave");
     if (read_time(m->begin, &m->begin_ms) < 0)
         return options_refuse(o, "option '--begin': '%s' is no time", m->begin);
     if (read_time(m->end, &m->end_ms) < 0)
