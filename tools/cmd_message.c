@@ -8,6 +8,7 @@
 #include "tools/admin.h"
 #include "tools/command.h"
 #include "tools/dump_record.h"
+#include "tools/index_file.h"
 #include "tools/inflate.h"
 #include "tools/json_line.h"
 #include "tools/options.h"
@@ -84,7 +85,8 @@ static int look_into_store(struct message *m, enum store_query_end *ret_end, str
 {
     struct store_find *find;
     struct store_query q = query_of(m);
-    int rc = store_find_open(&find, m->store, (uint32_t)m->slots, io_posix(), e);
+    uint32_t n_slots = m->slots ? (uint32_t)m->slots : index_file_slots(m->store, io_posix());
+    int rc = store_find_open(&find, m->store, n_slots, io_posix(), e);
     if (rc < 0)
         return rc;
     rc = store_query(find, &q, take, m, ret_end, e);
@@ -235,7 +237,7 @@ int cmd_message(int argc, char **argv)
          .kind = OPTION_NUMBER,
          .ret = &m.slots,
          .value = "N",
-         .help = "the store's maxHashSlotNum (default: 5000000)",
+         .help = "the store's maxHashSlotNum (default: taken from its files)",
          .min = 1,
          .max = 500000000},
         {.name = "json",

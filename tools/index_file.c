@@ -2,7 +2,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/index_file.h"
 
+#include <dirent.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -120,6 +124,29 @@ int index_file_open(struct index_file *ret_f, const char *path, uint32_t n_slots
 void index_file_close(struct index_file *f)
 {
     quiet_close(&f->file);
+}
+
+uint32_t index_file_slots(const char *root, struct io *io)
+{
+    char path[PATH_MAX];
+    struct dirent **names;
+    uint32_t n_slots = 0;
+    (void)snprintf(path, sizeof path, "%s/index", root); /* too long a one is not there */
+    int n = scandir(path, &names, NULL, alphasort);
+    for (int i = 0; i < n; i++) {
+        struct index_file f;
+        struct err e; /* what is no file of an index is passed over */
+        int len = snprintf(path, sizeof path, "%s/index/%s", root, names[i]->d_name);
+        free(names[i]);
+        if (n_slots > 0 || len < 0 || (size_t)len >= sizeof path ||
+            index_file_open(&f, path, 0, io, &e) < 0)
+            continue;
+        n_slots = f.n_items > 1 ? f.n_slots : 0; /* an empty file fits to many numbers */
+        index_file_close(&f);
+    }
+    if (n >= 0)
+        free(names);
+    return n_slots;
 }
 
 int index_file_item(struct index_file *f, uint32_t n, struct store_index_item *ret, bool *ret_ok,

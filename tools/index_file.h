@@ -26,6 +26,10 @@ int index_file_open(struct index_file *ret_f, const char *path, uint32_t n_slots
 
 void index_file_close(struct index_file *f);
 
+/* The number of hash slots of the index of the store in `root`: that of the oldest file which tells
+ * it, as index_file_open takes it. 0: none does. */
+uint32_t index_file_slots(const char *root, struct io *io);
+
 /* Item `n`, from 1 to below n_items; mostly asked for in order. `*ret_ok` is false when its bytes
  * are no item. */
 int index_file_item(struct index_file *f, uint32_t n, struct store_index_item *ret, bool *ret_ok,

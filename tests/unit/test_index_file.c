@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "tests/lib/suite.h"
 #include "tests/lib/tmpdir.h"
@@ -91,6 +92,25 @@ START_TEST(what_is_no_index_is_corrupt)
 }
 END_TEST
 
+START_TEST(a_store_is_asked_for_its_slots_from_the_oldest_file_on)
+{
+    struct err e;
+    char *folder = tmpdir_path(root, "index");
+    ck_assert_uint_eq(index_file_slots(root, io_posix()), 0); /* there is no index */
+    ck_assert_int_eq(mkdir(folder, 0700), 0);
+    free(path);
+    path = tmpdir_path(folder, "20261123004501122");
+    ck_assert_int_lt(open_file(10, 0, &e), 0);
+    ck_assert_uint_eq(index_file_slots(root, io_posix()), 0); /* only a damaged one */
+    free(path);
+    path = tmpdir_path(folder, "20261123004501123");
+    ck_assert_int_eq(open_file(BYTES, 0, &e), 0);
+    index_file_close(&f);
+    ck_assert_uint_eq(index_file_slots(root, io_posix()), N_SLOTS);
+    free(folder);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("index_file");
@@ -98,6 +118,7 @@ int main(void)
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, the_number_of_slots_is_found);
     tcase_add_test(tc, the_number_of_slots_may_be_told);
+    tcase_add_test(tc, a_store_is_asked_for_its_slots_from_the_oldest_file_on);
     tcase_add_test(tc, what_is_no_index_is_corrupt);
     suite_add_tcase(suite, tc);
     return suite_run(suite);
