@@ -167,9 +167,11 @@ static int list_files(struct file_list *list, const char *root, struct err *e)
     if (fd < 0)
         return err_sys(e, errno, "open folder '%s'", root);
     int rc = list_folder(list, fd, "", 0, e);
-    if (rc == 0 && list->n > 0)
+    if (rc < 0)
+        return err_wrap(e, "list the files of '%s'", root);
+    if (list->n > 0)
         qsort(list->infos, list->n, sizeof *list->infos, by_path);
-    return rc;
+    return 0;
 }
 
 /* ---- what this process has mapped ---- */

@@ -243,6 +243,7 @@ START_TEST(folders_without_end_are_refused)
         strcat(name, "/d");
     }
     ck_assert_int_eq(store_each_file_at(root, note, NULL, io_posix(), &e), ERR_TOOBIG);
+    ck_assert_ptr_nonnull(strstr(e.msg, root));
 }
 END_TEST
 
