@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -83,7 +84,10 @@ static int find_folder(struct doctor *d, struct err *e)
         else
             (void)snprintf(path, sizeof path, "%s", slash ? "/" : ".");
     }
-    return 0;
+    struct stat st;
+    if (stat(d->looked_at, &st) < 0)
+        return err_sys(e, errno, "look at '%s'", d->looked_at);
+    return S_ISDIR(st.st_mode) ? 0 : err_set(e, ERR_INVAL, "'%s' is no folder", d->looked_at);
 }
 
 static int look_at_store(struct doctor *d, struct err *e)
