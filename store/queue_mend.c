@@ -67,23 +67,28 @@ static bool find_upto(struct commit_log *log, struct consume_queue *q, uint64_t 
     return false;
 }
 
-/* Where to walk, of what is published. */
-static bool choose_range(struct commit_log *log, struct consume_queue *q, uint64_t queue_off,
-                         uint64_t *ret_from, uint64_t *ret_upto)
+/* Where to walk, of what is published. Behind a record of the queue the first that fits is the one;
+ * else the stretch may begin before the topic did. */
+struct stretch {
+    uint64_t from, upto;
+    bool is_of_queue;
+};
+
+/* Without an entry before, a stretch ends where the entry behind has its record, or at the end. */
+static struct stretch choose_stretch(struct commit_log *log, struct consume_queue *q,
+                                     uint64_t queue_off)
 {
-    uint64_t from = 0, upto = 0, first, end;
-    bool has_from = find_from(log, q, queue_off, &from);
-    bool has_upto = find_upto(log, q, queue_off, &upto);
+    struct stretch s = {0};
+    uint64_t first, end;
+    s.is_of_queue = find_from(log, q, queue_off, &s.from);
+    if (!find_upto(log, q, queue_off, &s.upto))
+        s.upto = commit_log_published(log);
     mapped_files_bounds(&log->files, &first, &end);
-    if (!has_upto)
-        upto = commit_log_published(log);
-    if (!has_from)
-        from = has_upto && upto - first > WALK_BYTES ? upto - WALK_BYTES : first;
-    if (from < upto && upto - from > WALK_BYTES)
-        upto = from + WALK_BYTES;
-    *ret_from = from;
-    *ret_upto = upto;
-    return from < upto;
+    if (!s.is_of_queue)
+        s.from = s.upto > first && s.upto - first > WALK_BYTES ? s.upto - WALK_BYTES : first;
+    if (s.from < s.upto && s.upto - s.from > WALK_BYTES)
+        s.upto = s.from + WALK_BYTES;
+    return s;
 }
 
 /* Looks in one file from `*at` on, which moves behind what was looked at. */
@@ -112,22 +117,26 @@ static bool look_in_file(const struct mapped_file *f, const struct consume_queue
     return false;
 }
 
+/* A topic that was deleted and made anew has had records of these numbers before: where those may
+ * lie too, the last that fits is the one. */
 bool queue_mend_find(struct commit_log *log, struct consume_queue *q, uint64_t queue_off,
                      struct store_record *ret, struct mapped_file **ret_file)
 {
-    uint64_t at, upto;
-    struct mapped_file *f;
+    struct stretch s = choose_stretch(log, q, queue_off);
+    struct mapped_file *f, *found = NULL;
+    struct store_record rec;
     struct err e;
-    if (!choose_range(log, q, queue_off, &at, &upto))
-        return false;
-    while (at < upto && mapped_files_pin(&log->files, at, &f, &e) == 0) {
-        if (look_in_file(f, q, queue_off, upto, &at, ret)) {
-            *ret_file = f;
-            return true;
+    while (s.from < s.upto && mapped_files_pin(&log->files, s.from, &f, &e) == 0) {
+        if (!look_in_file(f, q, queue_off, s.upto, &s.from, &rec)) {
+            mapped_file_unpin(f);
+            continue;
         }
-        mapped_file_unpin(f);
+        mapped_file_unpin(found);
+        found = *ret_file = f;
+        *ret = rec;
+        s.from = s.is_of_queue ? s.upto : s.from + rec.size;
     }
-    return false;
+    return found != NULL;
 }
 
 /* ---- recovery ---- */

@@ -241,6 +241,36 @@ START_TEST(it_is_found_behind_the_end_of_a_file)
 }
 END_TEST
 
+/* The topic was deleted and made anew: the numbers begin again, the old records are still there. */
+static void fill_twice(void)
+{
+    for (uint64_t i = 0; i < N; i++)
+        (void)add("T", 0, i);
+    fill();
+}
+
+START_TEST(a_record_from_before_the_topic_was_deleted_is_not_taken_for_it)
+{
+    fill_twice();
+    for (uint64_t i = 0; i < N; i++) {
+        const struct store_queue_entry entry = entry_of(&at[i]);
+        damage_entry(i);
+        expect_found(i, &at[i]);
+        overwrite(i, &entry);
+    }
+}
+END_TEST
+
+START_TEST(nor_is_it_when_no_entry_is_right)
+{
+    fill_twice();
+    for (uint64_t i = 0; i < N; i++)
+        damage_entry(i);
+    for (uint64_t i = 0; i < N; i++)
+        expect_found(i, &at[i]);
+}
+END_TEST
+
 START_TEST(what_was_never_appended_is_not_found)
 {
     fill();
@@ -421,6 +451,8 @@ int main(void)
     tcase_add_test(tc, without_any_entry_that_is_right_each_is_found);
     tcase_add_test(tc, a_damaged_record_on_the_way_does_not_hide_it);
     tcase_add_test(tc, it_is_found_behind_the_end_of_a_file);
+    tcase_add_test(tc, a_record_from_before_the_topic_was_deleted_is_not_taken_for_it);
+    tcase_add_test(tc, nor_is_it_when_no_entry_is_right);
     tcase_add_test(tc, what_was_never_appended_is_not_found);
     tcase_add_test(tc, a_record_is_of_its_queue_by_topic_id_and_number);
     tc = add_case(suite, "recovery");
