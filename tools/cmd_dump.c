@@ -9,6 +9,7 @@
 #include "tools/command.h"
 #include "tools/dump.h"
 #include "tools/dump_kind.h"
+#include "tools/interrupt.h"
 #include "tools/options.h"
 #include "tools/paint.h"
 #include "tools/start_at.h"
@@ -35,7 +36,7 @@ void dump_finding(struct dump *d, const char *fmt, ...)
 
 bool dump_goes_on(const struct dump *d)
 {
-    return d->limit > 0 && !ferror(stdout);
+    return d->limit > 0 && !ferror(stdout) && !(d->follow && interrupt_came());
 }
 
 /* ---- a whole store ---- */
@@ -160,10 +161,17 @@ static int run(const struct options *o, struct dump *d)
     const char *option = rc < 0 ? NULL : meaningless_option(d, kind);
     if (option)
         return options_refuse(o, "option '--%s': it means nothing for '%s'", option, d->path);
+    if (d->follow)
+        interrupt_catch(); /* so that what was shown goes out */
     if (rc == 0)
         rc = dump_path(d, kind, &e);
-    if (rc == 0 && (fflush(stdout) == EOF || ferror(stdout)))
+    bool is_written = fflush(stdout) != EOF && !ferror(stdout);
+    if (!is_written && d->follow && interrupt_came()) {
+        interrupt_drop_output();
+        rc = 0; /* it ended the write: as wanted */
+    } else if (rc == 0 && !is_written) {
         rc = err_sys(&e, errno, "write to stdout");
+    }
     if (rc < 0)
         return command_failed(o->program, &e);
     return d->n_damaged > 0 ? COMMAND_FOUND : COMMAND_OK;

@@ -2,7 +2,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdio.h>
-#include <stdio_ext.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <time.h>
@@ -82,13 +81,6 @@ static int show(const struct top *t, struct top_sample *before, struct top_sampl
     return rc;
 }
 
-/* Of output that nobody reads: it would be waited for again at the end. */
-static void drop_unwritten(void)
-{
-    __fpurge(stdout);
-    clearerr(stdout);
-}
-
 /* One line or screen for each interval that is over. */
 static int watch(const struct top *t, struct client *c, struct err *e)
 {
@@ -109,7 +101,7 @@ static int watch(const struct top *t, struct client *c, struct err *e)
     }
     top_sample_fini(&before);
     if (rc < 0 && interrupt_came()) {
-        drop_unwritten();
+        interrupt_drop_output();
         rc = 0; /* it ended a write, or a question: as wanted */
     }
     return rc;

@@ -30,7 +30,8 @@ struct dump {
 /* Counts one finding and prints it: between the text on stdout, beside JSON on stderr. */
 void dump_finding(struct dump *d, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-/* Whether there is more to be done: the limit is not reached and stdout takes it. */
+/* Whether there is more to be done: the limit is not reached, stdout takes it, and nobody ended a
+ * dump that follows. */
 bool dump_goes_on(const struct dump *d);
 
 /* dump_log.c: a commit log; of a whole store (`has_queues`) with what the queues say. */

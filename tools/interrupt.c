@@ -4,6 +4,8 @@
 
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <stdio_ext.h>
 
 /* Set by the signal handler, read by loops: a lone flag, so relaxed is enough. */
 static atomic_int has_come;
@@ -25,4 +27,10 @@ void interrupt_catch(void)
 bool interrupt_came(void)
 {
     return atomic_load_explicit(&has_come, memory_order_relaxed) != 0;
+}
+
+void interrupt_drop_output(void)
+{
+    __fpurge(stdout);
+    clearerr(stdout);
 }

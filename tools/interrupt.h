@@ -12,4 +12,8 @@ void interrupt_catch(void);
 /* Whether one has come. Thread: any. */
 bool interrupt_came(void);
 
+/* Forgets what stdout still holds after an interrupt ended its write: it would be waited for again
+ * at the end. */
+void interrupt_drop_output(void);
+
 #endif

@@ -7,6 +7,7 @@
 
 #include "base/io.h"
 #include "tools/command.h"
+#include "tools/interrupt.h"
 #include "tools/json_line.h"
 #include "tools/mem/watch_view.h"
 #include "tools/paint.h"
@@ -91,7 +92,8 @@ static void sleep_until(uint64_t mono_ns)
 {
     const struct timespec at = {.tv_sec = (time_t)(mono_ns / NS_PER_S),
                                 .tv_nsec = (long)(mono_ns % NS_PER_S)};
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, /* rem = */ NULL) == EINTR)
+    while (!interrupt_came() &&
+           clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, /* rem = */ NULL) == EINTR)
         continue;
 }
 
@@ -109,7 +111,13 @@ static int run(struct watch *w, struct err *e)
     uint64_t begun_ns = w->before_ns;
     for (uint64_t i = 1; rc == 0 && (w->n_max == 0 || i <= w->n_max); i++) {
         sleep_until(begun_ns + i * w->interval_ms * NS_PER_MS);
+        if (interrupt_came())
+            break;
         rc = look(w, e);
+    }
+    if (rc < 0 && interrupt_came()) {
+        interrupt_drop_output();
+        rc = 0; /* it ended a write, or a question: as wanted */
     }
     return rc;
 }
@@ -122,6 +130,7 @@ static int watch(struct watch *w, const char *store, const struct options_broker
     int rc = mem_source_open(&w->source, store, broker, e);
     if (rc < 0)
         return rc;
+    interrupt_catch(); /* so that a look is shown whole */
     rc = run(w, e);
     mem_source_close(&w->source);
     mem_snapshot_free(&w->before);
