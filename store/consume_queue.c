@@ -250,8 +250,11 @@ static int start_again(struct consume_queue *q, struct err *e)
     mapped_file_unpin(q->tail);
     q->tail = NULL;
     q->last = (struct store_queue_entry){0};
+    lock_take(&q->lock); /* its beginning is not moved meanwhile */
     consume_queue_set_bounds(q, 0, 0);
-    return mapped_files_drop_from(&q->files, 0, e);
+    int rc = mapped_files_drop_from(&q->files, 0, e);
+    lock_drop(&q->lock);
+    return rc;
 }
 
 static bool has_files(struct consume_queue *q)

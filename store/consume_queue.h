@@ -23,7 +23,7 @@ struct consume_queue {
     int32_t queue_id;
     struct mapped_files files; /* positions are bytes: 20 * queue_off */
     struct queue_maps *maps;   /* told of mappings; NULL: nobody is */
-    struct lock lock;          /* LOCK_QUEUE: over the late listing of the files */
+    struct lock lock; /* LOCK_QUEUE: over the late listing of the files, and what moves min_off */
     /* atomic: release when the folder was listed, acquire by who needs the files; false until then
      * for a queue that the roll of the last stop tells about */
     _Atomic bool has_listed;
@@ -38,7 +38,8 @@ struct consume_queue {
     uint64_t cleared_upto; /* likewise: bytes below it may be zeroed and not on disk; 0: none are */
     bool has_dropped;      /* likewise: files are gone that a crash could bring back */
     uint64_t counted_off;  /* dispatcher only: its end as the table's count has it */
-    /* atomic: stored by the dispatcher (release), loaded by any reader (acquire) -- I2 */
+    /* atomic: stored by the dispatcher, and min_off under the lock (release), loaded by any reader
+     * (acquire) -- I2 */
     _Atomic uint64_t min_off; /* first entry */
     _Atomic uint64_t end_off; /* one past the last */
     /* atomic, acq_rel exchanges on both sides: set by the dispatcher after it moved end_off,
@@ -78,6 +79,11 @@ struct queue_ends {
 /* Takes that over instead of a load. */
 void consume_queue_believe(struct consume_queue *q, const struct queue_ends *ends);
 
+static inline bool consume_queue_has_listed(const struct consume_queue *q)
+{
+    return atomic_load_explicit(&q->has_listed, memory_order_acquire); /* see the struct */
+}
+
 /* Lists the files if nobody has. ERR_CORRUPT: they are not those that were believed in. Thread:
  * any. Locks: takes LOCK_QUEUE, LOCK_FILES. */
 int consume_queue_need_files(struct consume_queue *q, struct err *e) MUST_CHECK;
@@ -103,6 +109,15 @@ static inline bool consume_queue_is_cleared(const struct consume_queue *q)
 {
     return q->cleared_upto > 0 || q->has_dropped;
 }
+
+/* Moves the beginning over the entries that point below `log_off`, where the log begins or is about
+ * to; the end stays. Their files stay until consume_queue_drop_old. Thread: any, one at a time.
+ * Locks: takes LOCK_QUEUE, LOCK_FILES. */
+int consume_queue_trim(struct consume_queue *q, uint64_t log_off, struct err *e) MUST_CHECK;
+
+/* Removes files that lie wholly before the beginning, but for the last. Thread and locks: as
+ * consume_queue_trim. */
+int consume_queue_drop_old(struct consume_queue *q, struct err *e) MUST_CHECK;
 
 enum queue_put {
     QUEUE_PUT_NEW,     /* written */

@@ -141,9 +141,24 @@ static void forget(struct indexer *ix, uint64_t from)
     parts_drop(ix->file, at, upto);
 }
 
+/* Goes along with the beginning of the log when its oldest files are removed; whether records were
+ * passed over. */
+static bool follow_beginning(struct indexer *ix)
+{
+    uint64_t first, end;
+    mapped_files_bounds(&ix->log->files, &first, &end);
+    if (first > ix->index.first_off)
+        key_index_trim(&ix->index, first);
+    if (load_indexed(ix) >= first)
+        return false;
+    move_to(ix, first);
+    return true;
+}
+
 /* Adds what is dispatched, one piece; whether more is there. */
 static int follow(struct indexer *ix, bool *ret_more, struct err *e)
 {
+    (void)follow_beginning(ix);
     uint64_t from = load_indexed(ix), at = from;
     uint64_t end = atomic_load_explicit(ix->dispatched, memory_order_acquire); /* see move_to */
     uint64_t until = end - from > PIECE_BYTES ? from + PIECE_BYTES : end;
@@ -200,6 +215,8 @@ int indexer_step(void *arg)
         return WORKER_WHEN_WOKEN;
     uint64_t before = load_indexed(ix);
     int rc = ix->is_settled ? follow(ix, &has_more, &e) : settle(ix, &e);
+    if (rc == ERR_NOTFOUND && follow_beginning(ix))
+        return WORKER_AT_ONCE; /* the file went meanwhile */
     if (rc < 0)
         return give_up(ix, rc);
     if (has_more)

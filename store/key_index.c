@@ -202,6 +202,13 @@ static int drop_old(struct key_index *ki, struct err *e)
     return rc;
 }
 
+void key_index_trim(struct key_index *ki, uint64_t first_off)
+{
+    struct err ignored;
+    ki->first_off = first_off;
+    (void)drop_old(ki, &ignored); /* only space is at stake */
+}
+
 int key_index_load(struct key_index *ki, const struct key_index_start *start, size_t *ret_n_dropped,
                    struct err *e)
 {

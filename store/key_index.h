@@ -64,6 +64,10 @@ int key_index_put(struct key_index *ki, const struct store_record *rec, struct e
 /* Makes everything durable and moves `mark`: the log below `log_off` is in the index. */
 int key_index_sync(struct key_index *ki, uint64_t log_off, struct err *e) MUST_CHECK;
 
+/* The log begins at `first_off` now: removes the files that lie wholly before it, but for the last
+ * one. What cannot be removed the next load tries again. */
+void key_index_trim(struct key_index *ki, uint64_t first_off);
+
 /* Gives the page-table entries back, so that what this process costs does not grow. */
 void key_index_relax(struct key_index *ki);
 

@@ -292,6 +292,38 @@ int mapped_files_drop_from(struct mapped_files *mf, uint64_t off, struct err *e)
     return rc;
 }
 
+/* The first file if it ends at or below `below` and others follow; only who drops from the front
+ * takes it out, so it stays. */
+static struct mapped_file *first_below(struct mapped_files *mf, uint64_t below)
+{
+    lock_take(&mf->lock);
+    struct mapped_file *f = mf->n > 1 ? mf->files[0] : NULL;
+    if (f && f->start + mf->file_bytes > below)
+        f = NULL;
+    lock_drop(&mf->lock);
+    return f;
+}
+
+int mapped_files_drop_first(struct mapped_files *mf, uint64_t below, bool *ret_dropped,
+                            struct err *e)
+{
+    struct mapped_file *f = first_below(mf, below);
+    *ret_dropped = false;
+    if (!f)
+        return 0;
+    /* first: a file that cannot be removed stays in the list */
+    int rc = mf->io->unlink(mf->io, f->path);
+    if (rc < 0 && rc != -ENOENT)
+        return err_sys(e, -rc, "remove '%s'", f->path);
+    lock_take(&mf->lock);
+    mf->n--;
+    memmove(mf->files, mf->files + 1, mf->n * sizeof(struct mapped_file *));
+    lock_drop(&mf->lock);
+    reclaimer_bury(mf->reclaimer, f);
+    *ret_dropped = true;
+    return 0;
+}
+
 /* ---- cold files ---- */
 
 static struct mapped_file *coldest(const struct mapped_files *mf, uint64_t below)

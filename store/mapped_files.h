@@ -58,6 +58,11 @@ void mapped_files_bounds(struct mapped_files *mf, uint64_t *ret_start, uint64_t 
  * the reclaimer after the last unpin (I3). */
 int mapped_files_drop_from(struct mapped_files *mf, uint64_t off, struct err *e) MUST_CHECK;
 
+/* Drops the first file in the same way when it ends at or below `below` and is not the last one;
+ * whether it did. An error: it is still there. Thread: one at a time. */
+int mapped_files_drop_first(struct mapped_files *mf, uint64_t below, bool *ret_dropped,
+                            struct err *e) MUST_CHECK;
+
 /* Unmaps the file unused for longest that nobody has pinned and that ends at or below `below`;
  * false when there is none. `keep_bytes`: only while more than that is mapped. */
 bool mapped_files_unmap_coldest(struct mapped_files *mf, uint64_t below, uint64_t keep_bytes);

@@ -223,7 +223,7 @@ static int list_late(struct consume_queue *q, struct err *e)
 
 int consume_queue_need_files(struct consume_queue *q, struct err *e)
 {
-    if (atomic_load_explicit(&q->has_listed, memory_order_acquire))
+    if (consume_queue_has_listed(q))
         return 0;
     int rc = 0;
     lock_take(&q->lock);

@@ -525,7 +525,10 @@ static int walk_again(struct walk *w, struct store_checkpoint *cp, struct err *e
     return rc < 0 ? rc : walk_from(w, w->first, e);
 }
 
-static int settle_queues(struct consume_queues *queues, uint64_t tail, struct err *e)
+/* The queues go from the log's first record to its last. What the last stop said of a queue is so
+ * already, and its files are not listed for that. */
+static int settle_queues(struct consume_queues *queues, uint64_t first, uint64_t tail,
+                         struct err *e)
 {
     struct queue_list l;
     int rc = consume_queues_list(queues, (struct span){0}, &l, e);
@@ -535,6 +538,8 @@ static int settle_queues(struct consume_queues *queues, uint64_t tail, struct er
         rc = consume_queue_cut(l.queues[i], tail, e);
         if (consume_queue_is_cleared(l.queues[i]))
             consume_queues_note_dirty(queues, l.queues[i]);
+        if (rc == 0 && consume_queue_has_listed(l.queues[i]))
+            rc = consume_queue_trim(l.queues[i], first, e);
         /* nobody appends yet, so LOCK_APPEND is not needed */
         l.queues[i]->seq.next_off =
             atomic_load_explicit(&l.queues[i]->end_off, memory_order_acquire);
@@ -564,7 +569,7 @@ int recovery_run(struct commit_log *log, struct consume_queues *queues,
     if (rc == 0)
         rc = clear_tail(&w, e);
     if (rc == 0)
-        rc = settle_queues(queues, w.tail, e);
+        rc = settle_queues(queues, w.first, w.tail, e);
     if (rc < 0)
         return err_wrap(e, "recover the log at %" PRIu64, w.at);
     ret->tail = w.tail;

@@ -113,6 +113,14 @@ static int read_hit(struct progress *p, const struct store_queue_entry *entry,
     return 0;
 }
 
+/* Whether the log began behind the entry's record since the scan found the entry. */
+static bool is_expired(struct store *s, const struct store_queue_entry *entry)
+{
+    uint64_t first, end;
+    mapped_files_bounds(&s->log.files, &first, &end);
+    return consume_queue_is_real(entry) && entry->log_off < first;
+}
+
 /* The record of an entry, or of its number when the entry is damaged; false: it is lost. */
 static bool find_hit(struct progress *p, const struct store_queue_entry *entry,
                      struct store_slice *ret)
@@ -123,7 +131,7 @@ static bool find_hit(struct progress *p, const struct store_queue_entry *entry,
             return true;
         store_unpin(ret->pin);
     }
-    return refind(p->s, p->q, p->done.next_queue_off, ret);
+    return !is_expired(p->s, entry) && refind(p->s, p->q, p->done.next_queue_off, ret);
 }
 
 /* Looks at an entry whose code may match; false when the scan is to end before it. */
@@ -139,7 +147,7 @@ static bool look_at(struct progress *p, const struct store_queue_entry *entry)
         return false;
     struct store_slice *slice = &p->slices[p->done.n];
     if (!find_hit(p, entry, slice)) {
-        p->done.n_damaged++;
+        *(is_expired(p->s, entry) ? &p->done.n_passed : &p->done.n_damaged) += 1;
         return true;
     }
     if (match->record && !match->record(match->arg, &slice->rec)) {
@@ -273,11 +281,24 @@ static bool look_at_view(struct progress *p, const struct queue_view *v)
     return false;
 }
 
+/* No entry before the queue's beginning is looked at; whether there was one to be. */
+static bool pass_to_beginning(struct progress *p)
+{
+    uint64_t min_off = atomic_load_explicit(&p->q->min_off, memory_order_acquire);
+    if (p->done.next_queue_off >= min_off)
+        return false;
+    p->done.next_queue_off = min_off;
+    return true;
+}
+
 static int scan_queue(struct progress *p, struct err *e)
 {
+    (void)pass_to_beginning(p);
     for (;;) {
         struct queue_view v;
         int rc = consume_queue_view(p->q, p->done.next_queue_off, &v, e);
+        if (rc == ERR_NOTFOUND && pass_to_beginning(p))
+            continue; /* its file was removed meanwhile */
         if (rc < 0)
             return rc;
         if (v.n == 0) {
@@ -301,9 +322,8 @@ int store_scan(struct store *s, const struct store_scan *scan, struct store_slic
                                       .next_queue_off = scan->from_queue_off};
         return 0;
     }
-    uint64_t min_off = atomic_load_explicit(&q->min_off, memory_order_acquire);
     struct progress p = {.s = s, .q = q, .scan = scan, .slices = slices};
-    p.done.next_queue_off = scan->from_queue_off > min_off ? scan->from_queue_off : min_off;
+    p.done.next_queue_off = scan->from_queue_off;
     int rc = scan_queue(&p, e);
     drop_file(&p);
     bool is_gone = consume_queue_is_gone(q);
@@ -345,7 +365,7 @@ int store_get(struct store *s, struct span topic, int32_t queue_id, uint64_t que
         store_unpin(slice.pin);
         rc = err_set(e, ERR_CORRUPT, "get %" PRIu64 ": the record is of another queue", queue_off);
     }
-    if (rc < 0 && may_be_elsewhere && refind(s, q, queue_off, &slice))
+    if (rc < 0 && may_be_elsewhere && !is_expired(s, &entry) && refind(s, q, queue_off, &slice))
         rc = 0;
     consume_queue_unref(q);
     if (rc == 0)
@@ -384,6 +404,11 @@ static int time_at(struct store *s, struct consume_queue *q, uint64_t end, uint6
         struct store_slice slice;
         size_t n;
         int rc = consume_queue_read(q, *at, &entry, 1, &n, e);
+        uint64_t min_off = atomic_load_explicit(&q->min_off, memory_order_acquire);
+        if (rc == ERR_NOTFOUND && *at < min_off) { /* its file was removed meanwhile */
+            *at = min_off - 1;
+            continue;
+        }
         if (rc < 0)
             return rc;
         if (n == 0 || !consume_queue_is_real(&entry) || read_slice(s, &entry, &slice, e) < 0)

@@ -1,9 +1,9 @@
 /* Opens, closes and measures a store.
  *
- * Start: lock, recover, then allocator, dispatcher, committer, flusher, reclaimer. Stop is the
- * reverse: refuse appends, commit what is left, drain the dispatcher, flush all, remove the abort
- * file last, so that it is there at every instant at which a crash would leave work. A half-built
- * store is closed by the same function. */
+ * Start: lock, recover, then allocator, dispatcher, committer, flusher, reclaimer, retention. Stop
+ * is the reverse: refuse appends, commit what is left, drain the dispatcher, flush all, remove the
+ * abort file last, so that it is there at every instant at which a crash would leave work. A
+ * half-built store is closed by the same function. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/store.h"
 
@@ -181,6 +181,10 @@ static int init_parts(struct store *s, const struct store_options *opt, struct e
     s->log.follower = &s->dispatcher.worker;
     s->dispatcher.follower = &s->indexer.worker;
     s->flusher.indexer = &s->indexer;
+    if (opt->retention.is_on) {
+        retention_init(&s->retention, opt, s->io, &s->log, &s->queues);
+        s->retention.checkpoint = &s->flusher.checkpoint;
+    }
     return 0;
 }
 
@@ -247,6 +251,8 @@ static int start(struct store *s, struct err *e)
         rc = worker_start(&s->flusher.worker, "store-flush", e);
     if (rc == 0)
         rc = worker_start(&s->reclaimer.worker, "store-reclaim", e);
+    if (rc == 0 && s->retention.io)
+        rc = worker_start(&s->retention.worker, "store-retain", e);
     return rc;
 }
 
@@ -255,6 +261,8 @@ static int dismantle(struct store *s, struct err *e)
 {
     int rc = 0;
     struct err later;
+    if (s->retention.io)
+        worker_stop(&s->retention.worker);
     if (s->commit.log)
         group_commit_stop(&s->commit);
     if (s->has_dispatcher)
@@ -272,6 +280,7 @@ static int dismantle(struct store *s, struct err *e)
     }
     if (s->has_reclaimer)
         worker_stop(&s->reclaimer.worker);
+    retention_fini(&s->retention);
     group_commit_fini(&s->commit);
     flusher_fini(&s->flusher);
     indexer_fini(&s->indexer);
@@ -531,6 +540,7 @@ void store_stats(struct store *s, struct store_stats *ret)
     st.flushed_bytes = atomic_load_explicit(&fl->flushed_bytes, memory_order_relaxed);
     if (s->log.is_written)
         commit_stats(&s->commit, &st);
+    st.n_expired = atomic_load_explicit(&s->retention.n_expired, memory_order_relaxed); /* count */
     st.n_unmapped = atomic_load_explicit(&s->reclaimer.n_unmapped, memory_order_relaxed);
     st.n_relaxed = atomic_load_explicit(&s->reclaimer.n_relaxed, memory_order_relaxed);
     st.n_forgotten = atomic_load_explicit(&s->reclaimer.n_forgotten, memory_order_relaxed);

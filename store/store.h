@@ -113,6 +113,25 @@ struct store_progress {
     uint64_t left_ms; /* at the rate so far */
 };
 
+/* When the oldest files of the log go, with the queue entries and keys that point at them. The last
+ * file never does. All zero: nothing ever goes. */
+struct store_retention {
+    bool is_on;
+    uint64_t keep_ms;       /* fileReservedTime: since the file changed last */
+    uint32_t hours;         /* deleteWhen: bit h stands for hour h of the local day */
+    unsigned used_percent;  /* diskMaxUsedSpaceRatio: from here on at any hour; 0: never */
+    unsigned force_percent; /* diskSpaceCleanForciblyRatio: and whatever their age; 0: never */
+    uint32_t interval_ms;   /* cleanResourceInterval, 10,000 */
+};
+
+/* What was removed, oldest first: files of the log with [from_log_off, upto_log_off). */
+struct store_expired {
+    uint64_t from_log_off, upto_log_off;
+    unsigned n_files;
+    bool was_forced;     /* for want of space, and not of age */
+    const char *failure; /* why no more was, valid during the call; NULL: nothing went wrong */
+};
+
 /* All zero means all defaults, but for `root`. Option names in comments are RocketMQ's. */
 struct store_options {
     const char *root;               /* storePathRootDir; made when absent */
@@ -139,6 +158,11 @@ struct store_options {
      * be short and must not call back into the store but to read. May be NULL. */
     void (*on_arrival)(void *arg, const struct store_arrival *a);
     void *arrival_arg;
+    struct store_retention retention;
+    /* Called after files of the log were removed, or could not be, by the thread that does it. It
+     * must be short. May be NULL. */
+    void (*on_expired)(void *arg, const struct store_expired *x);
+    void *expired_arg;
     /* Called by store_open about once a second while a recovery takes that long. May be NULL. */
     void (*on_recovery)(void *arg, const struct store_progress *p);
     void *recovery_arg;
@@ -350,6 +374,7 @@ struct store_stats {
     uint64_t n_unmapped;          /* cold files unmapped so far */
     uint64_t n_relaxed;           /* cold parts of files whose pages were given back */
     uint64_t n_forgotten;         /* of these: read from disk, dropped from the page cache too */
+    uint64_t n_expired;           /* files of the log removed by the rules of retention */
     uint64_t lead_bytes;          /* populated ahead of the writer; 0 with sync flush */
     uint64_t lead_ms;             /* until it is used up at the rate of now; 0: no appends */
     uint64_t n_append_waits;      /* appends that waited for room or for the disk: stalls */

@@ -11,6 +11,7 @@
 #include "store/indexer.h"
 #include "store/page_faults.h"
 #include "store/reclaimer.h"
+#include "store/retention.h"
 #include "store/store.h"
 
 struct store {
@@ -26,6 +27,7 @@ struct store {
     struct indexer indexer;
     struct flusher flusher;
     struct group_commit commit;         /* sync flush only */
+    struct retention retention;         /* if it is on */
     bool has_reclaimer, has_dispatcher; /* these were initialised */
     _Atomic uint64_t n_damaged;         /* relaxed: a count */
     struct page_faults faults[STORE_N_PATHS];

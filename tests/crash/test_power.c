@@ -12,7 +12,16 @@
 #include "tests/lib/suite.h"
 #include "tests/lib/tmpdir.h"
 
-enum { N_RECORDS = 60, N_QUEUES = 3, BODY_BYTES = 2500, N_CUTS = 60, CUT_WITHIN = 90 };
+enum {
+    N_RECORDS = 60,
+    N_QUEUES = 3,
+    BODY_BYTES = 2500,
+    N_CUTS = 60,
+    CUT_WITHIN = 90,
+    /* where files of the log go meanwhile: what is appended has to be flushed for that */
+    EXPIRING_CUT_WITHIN = 400,
+    EXPIRING_US = 500,
+};
 
 static struct span body_of(int i, char buf[BODY_BYTES])
 {
@@ -26,6 +35,7 @@ struct outcome {
     int n;            /* acknowledged */
     uint64_t flushed; /* the disk was told to have everything below */
     bool has_lost;    /* a queue went after the cut */
+    bool expires;     /* files of the log go as soon as they may */
 };
 
 /* Appends until done or until the power is off. */
@@ -42,6 +52,8 @@ static void append_all(struct store_fixture *f, struct outcome *o)
             break;
         store_stats(f->store, &st);
         o->flushed = st.flushed; /* a sync that came after the cut failed */
+        if (o->expires)
+            (void)usleep(EXPIRING_US);
     }
     /* a close makes durable what it can, and that counts too */
     bool was_closed = store_close(f->store, &e) == 0;
@@ -50,21 +62,28 @@ static void append_all(struct store_fixture *f, struct outcome *o)
         o->flushed = o->at[o->n - 1].log_off + o->at[o->n - 1].size;
 }
 
-static void check_image(const char *image, const struct store_options *opt, const struct outcome *o)
+/* Returns where the log begins. */
+static uint64_t check_image(const char *image, const struct store_options *opt,
+                            const struct outcome *o)
 {
     struct store_options at_image = *opt;
     struct store_fixture f = {.opt = at_image, .io = io_posix()};
     char buf[BODY_BYTES];
     f.opt.root = image;
-    if (o->has_lost)
+    f.opt.retention.is_on = false; /* what is there stays to be looked at */
+    if (o->has_lost || o->expires)
         store_fixture_open(&f);
     else
         store_fixture_open_after_crash(&f);
+    struct store_stats stats;
+    store_stats(f.store, &stats);
+    ck_assert_uint_le(stats.log_min, o->expires ? o->flushed : 0);
     for (int i = 0; i < o->n; i++) {
         struct store_slice slice;
         struct err e = {0};
         int rc = store_get(f.store, span_str("T"), i % N_QUEUES, o->at[i].queue_off, &slice, &e);
-        bool must = o->at[i].log_off + o->at[i].size <= o->flushed;
+        bool must =
+            o->at[i].log_off + o->at[i].size <= o->flushed && o->at[i].log_off >= stats.log_min;
         ck_assert_msg(rc == 0 || !must, "record %d of %d: %s", i, o->n, e.msg);
         if (rc < 0)
             continue;
@@ -80,6 +99,7 @@ static void check_image(const char *image, const struct store_options *opt, cons
     store_recovery_report(f.store, &r);
     ck_assert(r.was_clean);
     store_fixture_close(&f);
+    return stats.log_min;
 }
 
 /* Every other time one of the queues goes, or the end of one: it comes again from the log. */
@@ -105,26 +125,30 @@ static bool lose_a_queue(const char *image, uint64_t *seed)
     return has_lost;
 }
 
-static void cut_once(uint64_t *seed)
+/* Whether files of the log were gone. */
+static bool cut_once(uint64_t *seed, bool expires)
 {
     struct store_fixture f;
-    struct outcome o = {0};
+    struct outcome o = {.expires = expires};
     char *scratch = tmpdir_make(), *image = tmpdir_make();
     store_fixture_init(&f);
     f.opt.flush_interval_ms = 1;
+    f.opt.retention = (struct store_retention){
+        .is_on = expires, .hours = (1 << 24) - 1, .interval_ms = 1}; /* at any age */
     struct crash_io *c = crash_io_new(f.root, scratch);
-    uint64_t cut_at = 1 + crash_io_random(seed) % CUT_WITHIN;
+    uint64_t cut_at = 1 + crash_io_random(seed) % (expires ? EXPIRING_CUT_WITHIN : CUT_WITHIN);
     crash_io_arm(c, cut_at, crash_io_random(seed), image);
     f.io = crash_io_seam(c);
     append_all(&f, &o);
     if (!crash_io_is_off(c))
         crash_io_cut(c, crash_io_random(seed), image);
     o.has_lost = lose_a_queue(image, seed);
-    check_image(image, &f.opt, &o);
+    uint64_t log_min = check_image(image, &f.opt, &o);
     crash_io_free(c);
     tmpdir_remove(image);
     tmpdir_remove(scratch);
     tmpdir_remove(f.root);
+    return log_min > 0;
 }
 
 START_TEST(what_was_flushed_survives_a_power_cut)
@@ -132,7 +156,18 @@ START_TEST(what_was_flushed_survives_a_power_cut)
     uint64_t seed = crash_io_seed();
     fprintf(stderr, "seed %llu\n", (unsigned long long)seed);
     for (int i = 0; i < N_CUTS; i++)
-        cut_once(&seed);
+        (void)cut_once(&seed, /* expires = */ false);
+}
+END_TEST
+
+START_TEST(what_was_flushed_and_is_young_survives_while_old_files_go)
+{
+    uint64_t seed = crash_io_seed();
+    fprintf(stderr, "seed %llu\n", (unsigned long long)seed);
+    int n_shorter = 0;
+    for (int i = 0; i < N_CUTS; i++)
+        n_shorter += cut_once(&seed, /* expires = */ true);
+    ck_assert_int_gt(n_shorter, 0);
 }
 END_TEST
 
@@ -337,6 +372,7 @@ static Suite *make_suite(void)
     TCase *tc = tcase_create("power");
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, what_was_flushed_survives_a_power_cut);
+    tcase_add_test(tc, what_was_flushed_and_is_young_survives_while_old_files_go);
     tcase_add_test(tc, queues_built_again_are_on_disk_after_a_clean_stop);
     tcase_add_test(tc, queues_built_again_are_not_vouched_for_before_they_are_on_disk);
     tcase_add_test(tc, entries_that_were_cut_do_not_come_back);

@@ -402,6 +402,66 @@ START_TEST(the_end_is_found_in_a_queue_of_any_length)
 }
 END_TEST
 
+/* ---- the beginning ---- */
+
+static void trim(uint64_t log_off, uint64_t wanted_min)
+{
+    struct err e = {0};
+    int rc = consume_queue_trim(q, log_off, &e);
+    ck_assert_msg(rc == 0, "trim: %s", e.msg);
+    ck_assert_uint_eq(q->min_off, wanted_min);
+    ck_assert_uint_eq(q->end_off, 25);
+}
+
+static uint64_t drop_old(void)
+{
+    struct err e = {0};
+    uint64_t start, end;
+    int rc = consume_queue_drop_old(q, &e);
+    ck_assert_msg(rc == 0, "drop: %s", e.msg);
+    mapped_files_bounds(&q->files, &start, &end);
+    return start / STORE_QUEUE_ENTRY_BYTES;
+}
+
+START_TEST(a_queue_begins_at_the_first_entry_that_the_log_still_has)
+{
+    put_many(25);
+    trim(0, 0);
+    trim(1, 1);
+    trim(1200, 12);
+    trim(1201, 13);
+    trim(700, 13); /* it does not come back */
+    trim(UINT64_MAX, 25);
+    ck_assert_int_eq(put(25, 2500), QUEUE_PUT_NEW);
+    ck_assert_uint_eq(q->min_off, 25);
+}
+END_TEST
+
+START_TEST(a_damaged_entry_begins_a_queue_only_where_the_next_does)
+{
+    put_many(25);
+    poke_entries(11, 3, 0);
+    reload(UINT64_MAX);
+    trim(1300, 11); /* the next that tells is entry 14 */
+    trim(1401, 15);
+}
+END_TEST
+
+START_TEST(files_before_the_beginning_go_but_for_the_last)
+{
+    put_many(25);
+    ck_assert_uint_eq(drop_old(), 0);
+    trim(1200, 12);
+    ck_assert_uint_eq(drop_old(), 10);
+    ck_assert_uint_eq(read_one(12).log_off, 1200);
+    trim(UINT64_MAX, 25);
+    ck_assert_uint_eq(drop_old(), 20);
+    ck_assert_int_eq(put(25, 2500), QUEUE_PUT_NEW);
+    reload(UINT64_MAX);
+    ck_assert_uint_eq(q->end_off, 26); /* the numbers go on */
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *s = suite_create("consume_queue");
@@ -429,6 +489,9 @@ static Suite *make_suite(void)
     tcase_add_test(tc, a_queue_with_one_entry_keeps_little_in_memory);
     tcase_add_test(tc, entries_far_behind_the_end_are_cleared_too);
     tcase_add_test(tc, the_end_is_found_in_a_queue_of_any_length);
+    tcase_add_test(tc, a_queue_begins_at_the_first_entry_that_the_log_still_has);
+    tcase_add_test(tc, a_damaged_entry_begins_a_queue_only_where_the_next_does);
+    tcase_add_test(tc, files_before_the_beginning_go_but_for_the_last);
     suite_add_tcase(s, tc);
     return s;
 }

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/mapped_files.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -225,6 +226,69 @@ START_TEST(neither_pinned_nor_unflushed_files_are_unmapped)
 }
 END_TEST
 
+static bool drop_first(uint64_t below)
+{
+    struct err e = {0};
+    bool is_dropped;
+    int rc = mapped_files_drop_first(&mf, below, &is_dropped, &e);
+    ck_assert_msg(rc == 0, "drop: %s", e.msg);
+    return is_dropped;
+}
+
+START_TEST(the_first_files_go_but_never_the_last)
+{
+    struct mapped_file *f;
+    struct err e;
+    uint64_t start, end;
+    char *path = tmpdir_path(folder, "00000000000000008192");
+    put_three();
+    load();
+    ck_assert_int_eq(mapped_files_pin(&mf, 8192, &f, &e), 0);
+    ck_assert(!drop_first(16383));
+    ck_assert(drop_first(16384));
+    ck_assert_int_lt(access(path, F_OK), 0);
+    ck_assert_int_eq(mapped_files_pin(&mf, 8192, &f, &e), ERR_NOTFOUND);
+    ck_assert_uint_eq(reclaimer_n_pins(&reclaimer), 1);
+    ck_assert_uint_eq(f->base[0], 0); /* it stays mapped for who has it */
+    mapped_file_unpin(f);
+    ck_assert_int_eq(mapped_files_pin(&mf, 16384, &f, &e), 0);
+    ck_assert_uint_eq(f->start, 16384);
+    mapped_file_unpin(f);
+    ck_assert(drop_first(UINT64_MAX));
+    ck_assert(!drop_first(UINT64_MAX));
+    mapped_files_bounds(&mf, &start, &end);
+    ck_assert_uint_eq(start, 24576);
+    ck_assert_uint_eq(end, 32768);
+    free(path);
+}
+END_TEST
+
+static int refuse_unlink(struct io *io, const char *path)
+{
+    (void)io;
+    (void)path;
+    return -EROFS;
+}
+
+START_TEST(a_first_file_that_cannot_be_removed_stays)
+{
+    struct io io = *io_posix();
+    struct mapped_file *f;
+    struct err e;
+    bool is_dropped;
+    put_three();
+    load();
+    io.unlink = refuse_unlink;
+    mf.io = &io;
+    ck_assert_int_eq(mapped_files_drop_first(&mf, UINT64_MAX, &is_dropped, &e), ERR_IO);
+    ck_assert(!is_dropped);
+    ck_assert_msg(strstr(e.msg, "00000000000000008192"), "%s", e.msg);
+    mf.io = io_posix();
+    ck_assert_int_eq(mapped_files_pin(&mf, 8192, &f, &e), 0);
+    mapped_file_unpin(f);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *s = suite_create("mapped_files");
@@ -241,6 +305,8 @@ static Suite *make_suite(void)
     tcase_add_test(tc, a_dropped_file_stays_mapped_while_pinned);
     tcase_add_test(tc, the_file_unused_for_longest_is_unmapped_first);
     tcase_add_test(tc, neither_pinned_nor_unflushed_files_are_unmapped);
+    tcase_add_test(tc, the_first_files_go_but_never_the_last);
+    tcase_add_test(tc, a_first_file_that_cannot_be_removed_stays);
     suite_add_tcase(s, tc);
     return s;
 }

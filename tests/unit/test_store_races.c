@@ -1,7 +1,7 @@
 /* Everything that takes memory away, against everything that uses it: files are
- * unmapped, parts of them dropped, topics deleted, while others append, scan,
- * and hold what they found. Meant for ThreadSanitizer; alone it shows that what
- * is pinned stays readable (I3). */
+ * unmapped, parts of them dropped, removed for their age, topics deleted, while
+ * others append, scan, and hold what they found. Meant for ThreadSanitizer; alone it shows that
+ * what is pinned stays readable (I3). */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -189,6 +189,22 @@ START_TEST(with_sync_flush_too)
 }
 END_TEST
 
+START_TEST(the_log_s_oldest_files_go_meanwhile)
+{
+    struct store_stats st;
+    store_fixture_close(&f);
+    f.opt.retention = (struct store_retention){
+        .is_on = true, .hours = (1 << 24) - 1, .interval_ms = 1}; /* at any age */
+    store_fixture_open(&f);
+    run_all();
+    store_fixture_await(&f, "T", 0, N_EACH);
+    store_stats(f.store, &st);
+    ck_assert_uint_ge(st.n_expired, 2);
+    ck_assert_uint_eq(st.n_damaged, 0);
+    ck_assert_uint_gt(n_checked, 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("store_races");
@@ -196,6 +212,7 @@ int main(void)
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, what_is_held_stays_readable_while_all_memory_is_taken_away);
     tcase_add_test(tc, with_sync_flush_too);
+    tcase_add_test(tc, the_log_s_oldest_files_go_meanwhile);
     suite_add_tcase(s, tc);
     return suite_run(s);
 }
