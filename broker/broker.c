@@ -114,6 +114,32 @@ static void log_progress(void *arg, const struct store_progress *p)
              (p->left_ms + 999) / 1000);
 }
 
+/* After old files of the log went, or could not. */
+static void log_expired(void *arg, const struct store_expired *x)
+{
+    const struct broker *b = arg;
+    if (x->n_files > 0)
+        log_line(x->was_forced ? LOG_WARN : LOG_INFO,
+                 "removed %u of the log's files, which begins at %" PRIu64 " now: %s", x->n_files,
+                 x->upto_log_off,
+                 x->was_forced ? "the disk is as full as diskSpaceCleanForciblyRatio says"
+                               : "older than fileReservedTime says");
+    if (x->failure)
+        log_warn("old files of '%s' cannot all be removed: %s", b->cfg.store_root, x->failure);
+}
+
+static int choose_retention(const struct config *cfg, struct store_retention *ret, struct err *e)
+{
+    *ret = (struct store_retention){
+        .is_on = true,
+        .keep_ms = cfg->reserved_hours * 3600 * 1000,
+        .used_percent = (unsigned)cfg->max_used_percent,
+        .force_percent = cfg->clean_forcibly ? (unsigned)cfg->forced_percent : 0,
+        .interval_ms = (uint32_t)cfg->retention_interval_ms,
+    };
+    return config_delete_hours(cfg, &ret->hours, e);
+}
+
 static void log_recovery(const struct broker *b)
 {
     struct store_recovery r;
@@ -152,6 +178,8 @@ static int open_store(struct broker *b, const struct budget *budget, uint16_t po
                                 .without_index = !cfg->index_enabled,
                                 .on_arrival = on_arrival,
                                 .arrival_arg = b,
+                                .on_expired = log_expired,
+                                .expired_arg = b,
                                 .on_recovery = log_progress};
     (void)snprintf(host, sizeof host, strchr(cfg->broker_ip, ':') ? "[%s]:%u" : "%s:%u",
                    cfg->broker_ip, port);
@@ -159,7 +187,10 @@ static int open_store(struct broker *b, const struct budget *budget, uint16_t po
         return err_set(e, ERR_INVAL, "brokerIP1 '%s' is no IP address", cfg->broker_ip);
     char **batch_topics = NULL;
     struct store_deleted *deleted = NULL;
-    int rc = topic_batch_names(b->config_folder, b->io, &batch_topics, e);
+    int rc = choose_retention(cfg, &opt.retention, e);
+    if (rc < 0)
+        return rc;
+    rc = topic_batch_names(b->config_folder, b->io, &batch_topics, e);
     opt.batch_topics = (const char *const *)batch_topics;
     if (!rc)
         rc = topic_deleted_read(b->config_folder, b->io, &deleted, &opt.n_deleted, e);

@@ -104,6 +104,23 @@ static const struct option options[] = {
            "from the log."),
     NUMBER("maxIndexNum", index_items, 16, 1000000000, 0, "20000000",
            "Keys that one file of the index takes."),
+    NUMBER("fileReservedTime", reserved_hours, 0, 876000, 0, "72",
+           "Hours that a commit-log file is kept after it changed last. Older ones are removed, "
+           "oldest first, with the queue entries and keys that point at them; read or not."),
+    TEXT("deleteWhen", delete_hours, 0, "04",
+         "Hours of the local day, 00 to 23, at which such files are removed, with `;` between "
+         "them. Empty: only when the disk is full."),
+    NUMBER("diskMaxUsedSpaceRatio", max_used_percent, 0, 100, 0, "75",
+           "Part of the disk in percent: when as much is not free, such files are removed at any "
+           "hour. 0: never."),
+    BOOL("cleanFileForciblyEnable", clean_forcibly, "false",
+         "Whether files are removed whatever their age when `diskSpaceCleanForciblyRatio` is "
+         "reached, one a second. If not, sends are refused once the disk is full. (RocketMQ's "
+         "default is true.)"),
+    NUMBER("diskSpaceCleanForciblyRatio", forced_percent, 1, 100, 0, "85",
+           "Part of the disk in percent for that."),
+    NUMBER("cleanResourceInterval", retention_interval_ms, 1, 86400000, 0, "10000",
+           "Time in ms between two looks for files to be removed."),
     NUMBER("residentMemoryBudget", resident_budget_bytes, 0, INT64_MAX, 0, "0",
            "Resident memory (VmRSS) in bytes to stay within: parts of files used longest ago "
            "are given back. 0: half of the control group's limit or, if that is less, of what "
@@ -367,9 +384,12 @@ int config_check(const struct config *cfg, struct err *e)
 {
     char host[CONFIG_TEXT_BYTES];
     uint16_t port;
+    uint32_t hours;
     int rc = config_listen(cfg, host, &port, e);
     if (rc == 0)
         rc = check_log_folder(cfg, e);
+    if (rc == 0)
+        rc = config_delete_hours(cfg, &hours, e);
     if (rc < 0)
         return rc;
     struct in6_addr addr;
@@ -399,6 +419,21 @@ static int parse_port(const char *text, uint16_t *ret_port, struct err *e)
     if (text[0] < '0' || text[0] > '9' || *end != '\0' || port > UINT16_MAX)
         return err_set(e, ERR_INVAL, "option 'listen': port '%.64s' is not in 0..65535", text);
     *ret_port = (uint16_t)port;
+    return 0;
+}
+
+int config_delete_hours(const struct config *cfg, uint32_t *ret_hours, struct err *e)
+{
+    *ret_hours = 0;
+    for (const char *at = cfg->delete_hours; *at != '\0'; at += *at == ';') {
+        char *end;
+        unsigned long hour = strtoul(at, &end, 10);
+        if (*at < '0' || *at > '9' || (*end != ';' && *end != '\0') || hour > 23)
+            return err_set(e, ERR_INVAL, "option 'deleteWhen': '%.64s' is not hours of 00..23",
+                           cfg->delete_hours);
+        *ret_hours |= UINT32_C(1) << hour;
+        at = end;
+    }
     return 0;
 }
 

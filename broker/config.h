@@ -37,6 +37,12 @@ struct config {
     uint64_t flush_interval_ms;           /* flushIntervalCommitLog */
     uint64_t flush_bytes;                 /* flushBytes; 0: derived */
     uint64_t flush_disk_type;             /* flushDiskType: enum store_flush */
+    uint64_t reserved_hours;              /* fileReservedTime */
+    char delete_hours[CONFIG_TEXT_BYTES]; /* deleteWhen: see config_delete_hours */
+    uint64_t max_used_percent;            /* diskMaxUsedSpaceRatio; 0: never */
+    bool clean_forcibly;                  /* cleanFileForciblyEnable */
+    uint64_t forced_percent;              /* diskSpaceCleanForciblyRatio */
+    uint64_t retention_interval_ms;       /* cleanResourceInterval */
     uint64_t resident_budget_bytes;       /* residentMemoryBudget; 0: derived, see budget.h */
     uint64_t mapped_budget_bytes;         /* mappedMemoryBudget; 0: derived */
     uint64_t populate_window_bytes;       /* populateWindow; 0: derived */
@@ -86,6 +92,9 @@ int config_check(const struct config *cfg, struct err *e) MUST_CHECK;
 /* Splits `listen` into a host (brackets of an IPv6 address removed) and a port. */
 int config_listen(const struct config *cfg, char ret_host[CONFIG_TEXT_BYTES], uint16_t *ret_port,
                   struct err *e) MUST_CHECK;
+
+/* The hours of `deleteWhen`, as bits of struct store_retention. */
+int config_delete_hours(const struct config *cfg, uint32_t *ret_hours, struct err *e) MUST_CHECK;
 
 /* Writes the manual's table of options (Markdown; docs/options.md is this text). */
 void config_print_doc(FILE *out);

@@ -197,6 +197,7 @@ static void fill_counts(SV1(GetStatsResponse) *reply, const struct store_stats *
     reply->flushes = s->n_flushes;
     reply->flushed_bytes = s->flushed_bytes;
     reply->unmapped = s->n_unmapped;
+    reply->expired_files = s->n_expired;
     reply->relaxed = s->n_relaxed;
     reply->forgotten = s->n_forgotten;
     reply->append_waits = s->n_append_waits;

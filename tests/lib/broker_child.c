@@ -86,8 +86,9 @@ void broker_child_begin(struct broker_child *child, const char *store, const cha
                                  "--listen", "127.0.0.1:0",
                                  "--set",    "mappedFileSizeCommitLog=33554432",
                                  "--set",    "stopGraceMillis=2000",
-                                 "--set",    "workers=2"};
-    size_t n = 10;
+                                 "--set",    "workers=2",
+                                 "--set",    "fileReservedTime=876000"}; /* as old as a fixture */
+    size_t n = 12;
     for (size_t i = 0; args && args[i]; i++) {
         ck_assert_uint_lt(n, ARGS_MAX - 1);
         all[n++] = args[i];

@@ -204,6 +204,30 @@ START_TEST(an_address_that_is_none_is_refused)
 }
 END_TEST
 
+static uint32_t hours_of(const char *text)
+{
+    uint32_t hours;
+    ck_assert_int_eq(config_set_value(&cfg, "deleteWhen", text, &e), 0);
+    ck_assert_int_eq(config_delete_hours(&cfg, &hours, &e), 0);
+    return hours;
+}
+
+START_TEST(hours_to_delete_at_are_a_list)
+{
+    ck_assert_uint_eq(hours_of(""), 0);
+    ck_assert_uint_eq(hours_of("04"), 1 << 4);
+    ck_assert_uint_eq(hours_of("00;4;23"), 1 << 0 | 1 << 4 | 1 << 23);
+    ck_assert_uint_eq(hours_of("4;"), 1 << 4);
+    const char *const wrong[] = {"24",   "4,5", "-1",   " 4",
+                                 "four", ";4",  "4;;5", "99999999999999999999"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        ck_assert_int_eq(config_set_value(&cfg, "deleteWhen", wrong[i], &e), 0);
+        ck_assert_msg(config_check(&cfg, &e) == ERR_INVAL, "%s", wrong[i]);
+        ck_assert_ptr_nonnull(strstr(e.msg, "deleteWhen"));
+    }
+}
+END_TEST
+
 static void expect_conflict(const char *assignment, const char *named)
 {
     config_init(&cfg);
@@ -264,6 +288,7 @@ int main(int argc, char **argv)
     tcase_add_test(tc, the_address_to_listen_on_is_split);
     tcase_add_test(tc, an_address_that_is_none_is_refused);
     tcase_add_test(tc, options_that_contradict_each_other_are_refused);
+    tcase_add_test(tc, hours_to_delete_at_are_a_list);
     tcase_add_test(tc, the_commit_log_may_be_named_where_it_is);
     tcase_add_test(tc, the_manual_is_what_the_table_says);
     suite_add_tcase(suite, tc);
