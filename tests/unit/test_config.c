@@ -74,7 +74,8 @@ START_TEST(a_broker_conf_of_rocketmq_is_read)
     ck_assert_uint_eq(cfg.log_file_bytes, 262144);
     ck_assert_uint_eq(cfg.flush_disk_type, STORE_FLUSH_SYNC);
     ck_assert_str_eq(cfg.store_root, "/data/rocketmq store");
-    ck_assert_uint_eq(cfg.n_ignored, 5);
+    ck_assert_uint_eq(cfg.reserved_hours, 48);
+    ck_assert_uint_eq(cfg.n_ignored, 3);
     ck_assert_int_eq(config_check(&cfg, &e), 0);
 }
 END_TEST
