@@ -24,8 +24,8 @@ static const char help[] =
     "  -c, --config FILE      read options, one 'option=value' a line; RocketMQ's names work\n"
     "  --set option=value     set one option; wins over the file\n"
     "  --print-config-doc     print the manual of all options and exit\n"
-    "  --help                 print this and exit\n"
-    "  --version              print the version and exit\n";
+    "  -h, --help             print this and exit\n"
+    "  -V, --version          print the version and exit\n";
 
 /* What the command line says. */
 struct arguments {
@@ -44,7 +44,7 @@ static int usage_error(const char *option, const char *what)
     return EXIT_USAGE;
 }
 
-enum { OPT_STORE = 256, OPT_LISTEN, OPT_SET, OPT_DOC, OPT_HELP, OPT_VERSION };
+enum { OPT_STORE = 256, OPT_LISTEN, OPT_SET, OPT_DOC };
 
 static const struct option options[] = {
     {"store", required_argument, NULL, OPT_STORE},
@@ -52,17 +52,17 @@ static const struct option options[] = {
     {"config", required_argument, NULL, 'c'},
     {"set", required_argument, NULL, OPT_SET},
     {"print-config-doc", no_argument, NULL, OPT_DOC},
-    {"help", no_argument, NULL, OPT_HELP},
-    {"version", no_argument, NULL, OPT_VERSION},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
     {NULL, 0, NULL, 0},
 };
 
 /* Whether the option asks for a text instead of a run. */
 static bool print_text(int option)
 {
-    if (option == OPT_HELP)
+    if (option == 'h')
         (void)fputs(help, stdout);
-    else if (option == OPT_VERSION)
+    else if (option == 'V')
         (void)puts("sluiced " SLUICE_VERSION);
     else if (option == OPT_DOC)
         config_print_doc(stdout);
@@ -100,7 +100,7 @@ static int parse_arguments(struct arguments *args, int argc, char **argv)
 {
     int option;
     opterr = 0;
-    while ((option = getopt_long(argc, argv, ":c:", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, ":c:hV", options, NULL)) != -1) {
         int status = take_option(args, option, argv);
         if (status >= 0)
             return status;
