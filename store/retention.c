@@ -1,4 +1,5 @@
-/* Removes the oldest files of the log by age and by space, and then what pointed at them.
+/* Removes the oldest files of the log by age and by space, and then what pointed at them
+ * (rocketmq-store 6.3, 6.4).
  *
  * Only what is durable and queued may go, and never the last file, so that the numbers of records
  * and entries go on. Keys of records that are not indexed yet never will be. Everything removed is
