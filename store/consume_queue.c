@@ -356,7 +356,9 @@ int consume_queue_fill(struct consume_queue *q, uint64_t queue_off, struct err *
 int consume_queue_flush(struct consume_queue *q, uint64_t *ret_bytes, struct err *e)
 {
     uint64_t end_off = consume_queue_end(q), end = end_off * STORE_QUEUE_ENTRY_BYTES;
-    uint64_t at = q->flushed_off * STORE_QUEUE_ENTRY_BYTES;
+    uint64_t at = q->flushed_off * STORE_QUEUE_ENTRY_BYTES, first, files_end;
+    mapped_files_bounds(&q->files, &first, &files_end);
+    at = at > first ? at : first; /* a queue that was lost begins again where the log does */
     end = end > q->cleared_upto ? end : q->cleared_upto;
     *ret_bytes = at < end ? end - at : 0;
     atomic_store_explicit(&q->warm_upto, 0, memory_order_relaxed); /* the sync protects its pages */

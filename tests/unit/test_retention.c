@@ -330,6 +330,28 @@ START_TEST(queues_that_are_lost_begin_with_the_log)
 }
 END_TEST
 
+/* The flusher, too, begins there. */
+START_TEST(queues_that_are_lost_begin_in_a_later_file)
+{
+    store_fixture_close(&f.store);
+    f.store.opt.queue_file_bytes = 5 * 20;
+    store_fixture_open(&f.store);
+    fill();
+    expire_all();
+    uint64_t min = min_of(0);
+    ck_assert_uint_gt(min, 5);
+    store_fixture_close(&f.store);
+    tmpdir_remove(tmpdir_path(f.store.root, "consumequeue"));
+    store_fixture_kill(&f.store);
+    store_fixture_open(&f.store);
+    ck_assert_uint_eq(min_of(0), min);
+    store_fixture_close(&f.store);
+    store_fixture_open(&f.store);
+    ck_assert_uint_eq(min_of(0), min);
+    (void)store_fixture_append(&f.store, "T", 0, "late");
+}
+END_TEST
+
 START_TEST(keys_of_what_went_are_removed_too)
 {
     uint64_t *names;
@@ -398,6 +420,7 @@ int main(void)
     tcase_add_test(tc, what_went_stays_away_after_a_stop_and_after_a_crash);
     tcase_add_test(tc, entries_that_point_before_the_log_are_passed_over_at_a_start);
     tcase_add_test(tc, queues_that_are_lost_begin_with_the_log);
+    tcase_add_test(tc, queues_that_are_lost_begin_in_a_later_file);
     tcase_add_test(tc, keys_of_what_went_are_removed_too);
     tcase_add_test(tc, want_of_space_takes_one_young_file_after_the_other);
     tcase_add_test(tc, a_file_that_cannot_be_removed_is_told_and_stays);
