@@ -23,7 +23,8 @@ struct consume_queue {
     int32_t queue_id;
     struct mapped_files files; /* positions are bytes: 20 * queue_off */
     struct queue_maps *maps;   /* told of mappings; NULL: nobody is */
-    struct lock lock; /* LOCK_QUEUE: over the late listing of the files, and what moves min_off */
+    /* LOCK_QUEUE: over the late listing of the files, what drops them, and what moves min_off */
+    struct lock lock;
     /* atomic: release when the folder was listed, acquire by who needs the files; false until then
      * for a queue that the roll of the last stop tells about */
     _Atomic bool has_listed;

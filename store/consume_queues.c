@@ -305,8 +305,10 @@ int consume_queues_drop(struct consume_queues *t, struct consume_queue *q, struc
     if (!was_there)
         return 0;
     int rc = consume_queue_need_files(q, e);
+    lock_take(&q->lock); /* old files are not removed meanwhile */
     if (rc == 0)
         rc = mapped_files_drop_from(&q->files, 0, e);
+    lock_drop(&q->lock);
     if (rc == 0) {
         rc = t->io->rmdir(t->io, q->files.folder);
         rc = rc < 0 && rc != -ENOENT ? err_sys(e, -rc, "remove folder '%s'", q->files.folder) : 0;

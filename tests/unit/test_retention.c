@@ -15,7 +15,13 @@
 #include "tests/lib/suite.h"
 #include "tests/lib/tmpdir.h"
 
-enum { HOUR_MS = 3600 * 1000, ANY_HOUR = (1 << 24) - 1, N_RECORDS = 40, BODY_BYTES = 10000 };
+enum {
+    HOUR_MS = 3600 * 1000,
+    ANY_HOUR = (1 << 24) - 1,
+    N_RECORDS = 40,
+    BODY_BYTES = 10000,
+    SLOWLY_US = 50000
+};
 
 /* ---- the rules ---- */
 
@@ -78,6 +84,8 @@ static struct {
     /* relaxed: what the seam answers, and whether an error was told */
     _Atomic bool is_later; /* the clock is far ahead */
     _Atomic bool is_read_only;
+    _Atomic bool is_slow;  /* the first file of a queue goes slowly */
+    _Atomic bool is_going; /* and is about to; acq_rel: found in its list before */
     _Atomic unsigned used_percent;
     _Atomic bool has_failed;
 } f;
@@ -100,6 +108,9 @@ static int free_space(struct io *io, const char *path, uint64_t *ret_free, uint6
 
 static int unlink_file(struct io *io, const char *path)
 {
+    if (atomic_load_explicit(&f.is_slow, memory_order_relaxed) && strstr(path, "consumequeue") &&
+        !atomic_exchange_explicit(&f.is_going, true, memory_order_acq_rel))
+        (void)usleep(SLOWLY_US);
     bool is_refused = atomic_load_explicit(&f.is_read_only, memory_order_relaxed);
     return is_refused && strstr(path, "commitlog") ? -EROFS : io_posix()->unlink(io, path);
 }
@@ -352,6 +363,32 @@ START_TEST(queues_that_are_lost_begin_in_a_later_file)
 }
 END_TEST
 
+/* Its first file is about to go when all of them do: the topic made anew keeps its own. */
+START_TEST(a_topic_may_be_dropped_meanwhile)
+{
+    uint64_t below;
+    struct err e;
+    store_fixture_close(&f.store);
+    f.store.opt.queue_file_bytes = 5 * 20;
+    store_fixture_open(&f.store);
+    fill();
+    set(&f.is_slow, true);
+    set(&f.is_later, true);
+    while (!atomic_load_explicit(&f.is_going, memory_order_acquire))
+        (void)sched_yield();
+    ck_assert_int_eq(store_drop_topic(f.store.store, span_str("T"), &below, &e), 0);
+    ck_assert_uint_eq(store_fixture_append(&f.store, "T", 0, "anew").queue_off, 0);
+    store_fixture_await(&f.store, "T", 0, 1);
+    (void)usleep(2 * SLOWLY_US);
+    store_fixture_close(&f.store);
+    store_fixture_open(&f.store);
+    store_fixture_expect(&f.store, "T", 0, 0, "anew");
+    struct store_recovery r;
+    store_recovery_report(f.store.store, &r);
+    ck_assert_uint_eq(r.n_requeued, 0);
+}
+END_TEST
+
 START_TEST(keys_of_what_went_are_removed_too)
 {
     uint64_t *names;
@@ -421,6 +458,7 @@ int main(void)
     tcase_add_test(tc, entries_that_point_before_the_log_are_passed_over_at_a_start);
     tcase_add_test(tc, queues_that_are_lost_begin_with_the_log);
     tcase_add_test(tc, queues_that_are_lost_begin_in_a_later_file);
+    tcase_add_test(tc, a_topic_may_be_dropped_meanwhile);
     tcase_add_test(tc, keys_of_what_went_are_removed_too);
     tcase_add_test(tc, want_of_space_takes_one_young_file_after_the_other);
     tcase_add_test(tc, a_file_that_cannot_be_removed_is_told_and_stays);
