@@ -234,12 +234,18 @@ out:
     return rc;
 }
 
+/* Of a list that is not empty. Locks: LOCK_FILES. */
+static uint64_t first_start(const struct mapped_files *mf)
+{
+    return mf->files[0]->start + (mf->first_goes ? mf->file_bytes : 0);
+}
+
 int mapped_files_pin(struct mapped_files *mf, uint64_t off, struct mapped_file **ret_file,
                      struct err *e)
 {
     int rc = 0;
     lock_take(&mf->lock);
-    if (mf->n == 0 || off < mf->files[0]->start ||
+    if (mf->n == 0 || off < first_start(mf) ||
         (off - mf->files[0]->start) / mf->file_bytes >= mf->n) {
         rc =
             err_set(e, ERR_NOTFOUND, "find %" PRIu64 " in '%s': no file holds it", off, mf->folder);
@@ -263,7 +269,7 @@ out:
 void mapped_files_bounds(struct mapped_files *mf, uint64_t *ret_start, uint64_t *ret_end)
 {
     lock_take(&mf->lock);
-    *ret_start = mf->n ? mf->files[0]->start : 0;
+    *ret_start = mf->n ? first_start(mf) : 0;
     *ret_end = mf->n ? mf->files[mf->n - 1]->start + mf->file_bytes : 0;
     lock_drop(&mf->lock);
 }
@@ -292,14 +298,15 @@ int mapped_files_drop_from(struct mapped_files *mf, uint64_t off, struct err *e)
     return rc;
 }
 
-/* The first file if it ends at or below `below` and others follow; only who drops from the front
- * takes it out, so it stays. */
-static struct mapped_file *first_below(struct mapped_files *mf, uint64_t below)
+/* The first file if it ends at or below `below` and others follow; it goes then, and stays in the
+ * list until the caller takes it out. */
+static struct mapped_file *take_first_below(struct mapped_files *mf, uint64_t below)
 {
     lock_take(&mf->lock);
     struct mapped_file *f = mf->n > 1 ? mf->files[0] : NULL;
     if (f && f->start + mf->file_bytes > below)
         f = NULL;
+    mf->first_goes = f != NULL;
     lock_drop(&mf->lock);
     return f;
 }
@@ -307,18 +314,21 @@ static struct mapped_file *first_below(struct mapped_files *mf, uint64_t below)
 int mapped_files_drop_first(struct mapped_files *mf, uint64_t below, bool *ret_dropped,
                             struct err *e)
 {
-    struct mapped_file *f = first_below(mf, below);
+    struct mapped_file *f = take_first_below(mf, below);
     *ret_dropped = false;
     if (!f)
         return 0;
-    /* first: a file that cannot be removed stays in the list */
     int rc = mf->io->unlink(mf->io, f->path);
-    if (rc < 0 && rc != -ENOENT)
-        return err_sys(e, -rc, "remove '%s'", f->path);
+    bool is_removed = rc == 0 || rc == -ENOENT;
     lock_take(&mf->lock);
-    mf->n--;
-    memmove(mf->files, mf->files + 1, mf->n * sizeof(struct mapped_file *));
+    mf->first_goes = false;
+    if (is_removed) {
+        mf->n--;
+        memmove(mf->files, mf->files + 1, mf->n * sizeof(struct mapped_file *));
+    }
     lock_drop(&mf->lock);
+    if (!is_removed)
+        return err_sys(e, -rc, "remove '%s'", f->path);
     reclaimer_bury(mf->reclaimer, f);
     *ret_dropped = true;
     return 0;

@@ -25,7 +25,8 @@ struct mapped_files {
     struct mapped_file **files;
     size_t n;
     size_t capacity;
-    uint64_t tick; /* counts pins, to tell the coldest file */
+    uint64_t tick;   /* counts pins, to tell the coldest file */
+    bool first_goes; /* the first file is being removed: nobody finds it any more */
 };
 
 /* `folder` is copied. Zeroed memory is fine for fini. */
@@ -59,7 +60,8 @@ void mapped_files_bounds(struct mapped_files *mf, uint64_t *ret_start, uint64_t 
 int mapped_files_drop_from(struct mapped_files *mf, uint64_t off, struct err *e) MUST_CHECK;
 
 /* Drops the first file in the same way when it ends at or below `below` and is not the last one;
- * whether it did. An error: it is still there. Thread: one at a time. */
+ * whether it did. Nobody finds it from before it is removed from disk. An error: it is still there.
+ * Thread: one at a time that drops. */
 int mapped_files_drop_first(struct mapped_files *mf, uint64_t below, bool *ret_dropped,
                             struct err *e) MUST_CHECK;
 

@@ -289,6 +289,31 @@ START_TEST(a_first_file_that_cannot_be_removed_stays)
 }
 END_TEST
 
+static int look_and_unlink(struct io *io, const char *path)
+{
+    struct mapped_file *f;
+    struct err e;
+    uint64_t start, end;
+    ck_assert_int_eq(mapped_files_pin(&mf, 8192, &f, &e), ERR_NOTFOUND);
+    mapped_files_bounds(&mf, &start, &end);
+    ck_assert_uint_eq(start, 16384);
+    ck_assert_uint_eq(end, 32768);
+    return io_posix()->unlink(io, path);
+}
+
+/* Or who comes meanwhile takes it for one that cannot be opened. */
+START_TEST(a_first_file_is_not_found_any_more_while_it_is_removed)
+{
+    struct io io = *io_posix();
+    put_three();
+    load();
+    io.unlink = look_and_unlink;
+    mf.io = &io;
+    ck_assert(drop_first(16384));
+    mf.io = io_posix();
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *s = suite_create("mapped_files");
@@ -307,6 +332,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, neither_pinned_nor_unflushed_files_are_unmapped);
     tcase_add_test(tc, the_first_files_go_but_never_the_last);
     tcase_add_test(tc, a_first_file_that_cannot_be_removed_stays);
+    tcase_add_test(tc, a_first_file_is_not_found_any_more_while_it_is_removed);
     suite_add_tcase(s, tc);
     return s;
 }
