@@ -95,7 +95,11 @@ static void drop_behind(struct reclaimer *r)
 {
     uint64_t upto = atomic_load_explicit(r->dispatched, memory_order_acquire);
     struct err e;
+    uint64_t first, end;
     r->is_resting = is_resting(r, upto);
+    mapped_files_bounds(r->log, &first, &end);
+    if (r->dropped_off < first) /* nothing of ours is mapped there any more */
+        r->dropped_off = first;
     uint64_t keep = r->is_resting ? 0 : PARTS_KEEP_BYTES;
     upto = upto > keep ? upto - keep : 0;
     upto -= upto % PART_BYTES;

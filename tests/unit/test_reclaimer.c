@@ -291,6 +291,25 @@ START_TEST(what_is_read_while_the_log_rests_stays)
 }
 END_TEST
 
+START_TEST(a_file_that_was_removed_is_passed_over)
+{
+    struct mapped_file *next;
+    struct err e;
+    bool is_dropped;
+    ck_assert_int_eq(mapped_file_create(&next, &seam.io, folder, BIG_BYTES, BIG_BYTES, 4096, &e),
+                     0);
+    ck_assert_int_eq(mapped_files_add(&mf, next, &e), 0);
+    ck_assert_int_eq(mapped_files_drop_first(&mf, BIG_BYTES, &is_dropped, &e), 0);
+    ck_assert(is_dropped);
+    big = next;
+    for (int i = 0; i < N_PARTS; i++)
+        read_part(i);
+    dispatched = BIG_BYTES + PARTS_KEEP_BYTES + 3 * PART_BYTES;
+    (void)reclaimer_step(&r);
+    ck_assert_int_eq(present(), N_PARTS - 3);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *s = suite_create("reclaimer");
@@ -315,6 +334,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, what_lies_far_enough_behind_what_is_dispatched_is_given_back);
     tcase_add_test(tc, a_log_that_rests_keeps_nothing_behind_its_tail);
     tcase_add_test(tc, what_is_read_while_the_log_rests_stays);
+    tcase_add_test(tc, a_file_that_was_removed_is_passed_over);
     suite_add_tcase(s, tc);
     return s;
 }
