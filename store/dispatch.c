@@ -266,6 +266,8 @@ static int dispatch_next(struct dispatcher *d, uint64_t log_off, uint64_t end, e
         return dispatch(d, &rec, effort, e);
     case RECORD_BLANK:
         move_to(d, file_end, /* last_ms = */ 0, /* q = */ NULL);
+        mapped_file_unpin(f); /* what follows may be handed over, and this one be removed */
+        d->file = NULL;
         return 0;
     case RECORD_ZERO:
     case RECORD_SHORT:

@@ -70,6 +70,23 @@ START_TEST(a_record_that_was_handed_over_is_not_read_back)
 }
 END_TEST
 
+/* Only its filler is read; it may be removed long before the next one is. */
+START_TEST(no_file_is_kept_behind_its_end)
+{
+    struct consume_queue *q = append_handed(1);
+    for (int i = 0; i < 2; i++) {
+        log_fixture_make_room(&f);
+        (void)log_fixture_append(&f, LOG_FILE_BYTES / 2);
+    }
+    ck_assert_uint_gt(commit_log_published(&f.log), LOG_FILE_BYTES);
+    log_fixture_make_room(&f); /* the window gives it up */
+    (void)dispatcher_step(&f.dispatcher);
+    ck_assert_uint_eq(q->end_off, 3);
+    ck_assert_uint_eq(mapped_files_pins_at(&f.log.files, 0), 0);
+    consume_queue_unref(q);
+}
+END_TEST
+
 START_TEST(what_is_handed_over_and_what_is_not_keep_their_order)
 {
     f.dispatcher.on_arrival = count_arrival;
@@ -283,6 +300,7 @@ static Suite *make_suite(void)
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, a_step_dispatches_all_that_is_published);
     tcase_add_test(tc, a_record_that_was_handed_over_is_not_read_back);
+    tcase_add_test(tc, no_file_is_kept_behind_its_end);
     tcase_add_test(tc, what_is_handed_over_and_what_is_not_keep_their_order);
     tcase_add_test(tc, a_full_disk_leaves_what_was_handed_over_for_later);
     tcase_add_test(tc, the_dispatcher_naps_while_much_is_appended);
