@@ -239,14 +239,25 @@ int reclaimer_step(void *arg)
     return until_next_ms(r);
 }
 
-uint64_t reclaimer_n_pins(struct reclaimer *r)
+static uint64_t count_pins(struct reclaimer *r, bool is_log_only)
 {
     uint64_t n = 0;
     lock_take(&r->lock);
     for (struct mapped_file *f = r->dead; f; f = f->next_dead)
-        n += atomic_load_explicit(&f->pin.n, memory_order_acquire);
+        if (f->written || !is_log_only)
+            n += atomic_load_explicit(&f->pin.n, memory_order_acquire);
     lock_drop(&r->lock);
     return n;
+}
+
+uint64_t reclaimer_n_pins(struct reclaimer *r)
+{
+    return count_pins(r, /* is_log_only = */ false);
+}
+
+uint64_t reclaimer_n_log_pins(struct reclaimer *r)
+{
+    return count_pins(r, /* is_log_only = */ true);
 }
 
 void reclaimer_fini(struct reclaimer *r)

@@ -54,7 +54,8 @@ void reclaimer_bury(struct reclaimer *r, struct mapped_file *f);
 /* Frees what can be freed, unmaps what is cold; the worker's step (`arg` is the reclaimer). */
 int reclaimer_step(void *arg);
 
-uint64_t reclaimer_n_pins(struct reclaimer *r); /* held on buried files */
+uint64_t reclaimer_n_pins(struct reclaimer *r);     /* held on buried files */
+uint64_t reclaimer_n_log_pins(struct reclaimer *r); /* on those of the log */
 
 /* After the worker was stopped and the last pin dropped. */
 void reclaimer_fini(struct reclaimer *r);

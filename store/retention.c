@@ -104,7 +104,7 @@ static int take_next(struct retention *r, struct retention_look *look, struct st
     enum retention_verdict verdict = retention_judge(&r->rules, look);
     bool is_forced = verdict == RETENTION_FORCED;
     if (verdict == RETENTION_KEEP || x->was_forced ||
-        (is_forced && (x->n_files > 0 || reclaimer_n_pins(r->log->files.reclaimer) > 0)))
+        (is_forced && (x->n_files > 0 || reclaimer_n_log_pins(r->log->files.reclaimer) > 0)))
         return 0;
     x->was_forced = is_forced;
     x->upto_log_off += r->log->file_bytes;

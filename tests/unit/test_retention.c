@@ -427,6 +427,24 @@ START_TEST(want_of_space_takes_one_young_file_after_the_other)
 }
 END_TEST
 
+/* Its queue's file is kept by the dispatcher, who came to it last. */
+START_TEST(a_dropped_topic_does_not_hold_that_up)
+{
+    uint64_t below;
+    struct err e;
+    store_fixture_close(&f.store);
+    f.store.opt.retention.force_percent = 85;
+    store_fixture_open(&f.store);
+    fill();
+    (void)store_fixture_append(&f.store, "U", 0, "dropped");
+    store_fixture_await(&f.store, "U", 0, 1);
+    ck_assert_int_eq(store_drop_topic(f.store.store, span_str("U"), &below, &e), 0);
+    use_space(90);
+    await_told();
+    ck_assert(f.told.was_forced);
+}
+END_TEST
+
 START_TEST(a_file_that_cannot_be_removed_is_told_and_stays)
 {
     fill();
@@ -461,6 +479,7 @@ int main(void)
     tcase_add_test(tc, a_topic_may_be_dropped_meanwhile);
     tcase_add_test(tc, keys_of_what_went_are_removed_too);
     tcase_add_test(tc, want_of_space_takes_one_young_file_after_the_other);
+    tcase_add_test(tc, a_dropped_topic_does_not_hold_that_up);
     tcase_add_test(tc, a_file_that_cannot_be_removed_is_told_and_stays);
     suite_add_tcase(s, tc);
     return suite_run(s);
