@@ -8,6 +8,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/retention.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <time.h>
@@ -82,10 +83,10 @@ static unsigned hour_of(uint64_t ms)
 static int look_at(struct retention *r, uint64_t start, struct retention_look *look, struct err *e)
 {
     char path[4096];
-    struct timespec changed;
+    struct timespec changed = {0};
     (void)snprintf(path, sizeof path, "%s/%020" PRIu64, r->log->files.folder, start);
     int rc = r->io->changed(r->io, path, &changed);
-    if (rc < 0)
+    if (rc < 0 && rc != -ENOENT) /* what is gone is old */
         return err_sys(e, -rc, "look at '%s'", path);
     look->changed_ms = (uint64_t)changed.tv_sec * 1000 + (uint64_t)changed.tv_nsec / 1000000;
     return 0;

@@ -328,6 +328,18 @@ START_TEST(entries_that_point_before_the_log_are_passed_over_at_a_start)
 }
 END_TEST
 
+START_TEST(a_file_that_somebody_removed_holds_up_nothing)
+{
+    char *path = tmpdir_path(f.store.root, "commitlog/00000000000000000000");
+    fill();
+    ck_assert_int_eq(unlink(path), 0);
+    free(path);
+    expire_all();
+    ck_assert(!has_failed());
+    expect_rest();
+}
+END_TEST
+
 START_TEST(queues_that_are_lost_begin_with_the_log)
 {
     fill();
@@ -474,6 +486,7 @@ int main(void)
     tcase_add_test(tc, who_holds_a_message_keeps_it);
     tcase_add_test(tc, what_went_stays_away_after_a_stop_and_after_a_crash);
     tcase_add_test(tc, entries_that_point_before_the_log_are_passed_over_at_a_start);
+    tcase_add_test(tc, a_file_that_somebody_removed_holds_up_nothing);
     tcase_add_test(tc, queues_that_are_lost_begin_with_the_log);
     tcase_add_test(tc, queues_that_are_lost_begin_in_a_later_file);
     tcase_add_test(tc, a_topic_may_be_dropped_meanwhile);
