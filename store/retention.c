@@ -142,17 +142,19 @@ static int drop_old(struct consume_queue *q, uint64_t log_off, struct err *e)
     return consume_queue_drop_old(q, e);
 }
 
-/* Calls it for each queue; one that is dropped meanwhile does not count. */
+/* Calls it for each queue; the first failure is told at the end, but for that of a queue that is
+ * dropped meanwhile. */
 static int each_queue(struct retention *r, queue_fn fn, uint64_t log_off, struct err *e)
 {
     struct queue_list l;
+    struct err later;
     int rc = consume_queues_list(r->queues, (struct span){0}, &l, e);
     if (rc < 0)
         return rc;
-    for (size_t i = 0; rc == 0 && i < l.n; i++) {
-        rc = fn(l.queues[i], log_off, e);
-        if (rc < 0 && consume_queue_is_gone(l.queues[i]))
-            rc = 0;
+    for (size_t i = 0; i < l.n; i++) {
+        int queue_rc = fn(l.queues[i], log_off, rc < 0 ? &later : e);
+        if (rc == 0 && !consume_queue_is_gone(l.queues[i]))
+            rc = queue_rc;
     }
     queue_list_fini(&l);
     return rc;
@@ -172,6 +174,19 @@ static int drop_files(struct retention *r, struct store_expired *x, struct err *
     return rc;
 }
 
+/* A queue that cannot be read holds up nothing: who scans it passes over what points before the
+ * log. */
+static int expire(struct retention *r, struct store_expired *x, struct err *e)
+{
+    struct err later;
+    int rc = each_queue(r, consume_queue_trim, x->upto_log_off, e);
+    int files_rc = drop_files(r, x, rc < 0 ? &later : e);
+    if (files_rc < 0)
+        return rc < 0 ? rc : files_rc;
+    int queues_rc = each_queue(r, drop_old, x->upto_log_off, rc < 0 ? &later : e);
+    return rc < 0 ? rc : queues_rc;
+}
+
 int retention_step(void *arg)
 {
     struct retention *r = arg;
@@ -179,13 +194,8 @@ int retention_step(void *arg)
     struct err e;
     int rc = decide(r, &x, &e);
     unsigned n_found = x.n_files;
-    if (rc == 0 && n_found > 0) {
-        rc = each_queue(r, consume_queue_trim, x.upto_log_off, &e);
-        if (rc == 0)
-            rc = drop_files(r, &x, &e);
-        if (rc == 0)
-            rc = each_queue(r, drop_old, x.upto_log_off, &e);
-    }
+    if (rc == 0 && n_found > 0)
+        rc = expire(r, &x, &e);
     x.failure = rc < 0 ? e.msg : NULL;
     if (r->on_expired && (x.n_files > 0 || rc < 0))
         r->on_expired(r->expired_arg, &x);

@@ -340,6 +340,26 @@ START_TEST(a_file_that_somebody_removed_holds_up_nothing)
 }
 END_TEST
 
+/* As when its files cannot be listed: what it has is passed over. */
+START_TEST(a_damaged_queue_holds_up_nothing)
+{
+    struct store_stats st;
+    fill();
+    store_fixture_close(&f.store);
+    store_fixture_open(&f.store);
+    char *path = tmpdir_path(f.store.root, "consumequeue/T/1/00000000000000000000");
+    ck_assert_int_eq(unlink(path), 0);
+    free(path);
+    set(&f.is_later, true);
+    await_told();
+    ck_assert(has_failed());
+    do
+        st = stats();
+    while (st.log_min < st.published - st.published % FIXTURE_FILE_BYTES);
+    ck_assert_uint_gt(min_of(0), 0);
+}
+END_TEST
+
 START_TEST(queues_that_are_lost_begin_with_the_log)
 {
     fill();
@@ -487,6 +507,7 @@ int main(void)
     tcase_add_test(tc, what_went_stays_away_after_a_stop_and_after_a_crash);
     tcase_add_test(tc, entries_that_point_before_the_log_are_passed_over_at_a_start);
     tcase_add_test(tc, a_file_that_somebody_removed_holds_up_nothing);
+    tcase_add_test(tc, a_damaged_queue_holds_up_nothing);
     tcase_add_test(tc, queues_that_are_lost_begin_with_the_log);
     tcase_add_test(tc, queues_that_are_lost_begin_in_a_later_file);
     tcase_add_test(tc, a_topic_may_be_dropped_meanwhile);
