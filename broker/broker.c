@@ -120,10 +120,10 @@ static void log_expired(void *arg, const struct store_expired *x)
     const struct broker *b = arg;
     if (x->n_files > 0)
         log_line(x->was_forced ? LOG_WARN : LOG_INFO,
-                 "removed %u of the log's files, which begins at %" PRIu64 " now: %s", x->n_files,
-                 x->upto_log_off,
-                 x->was_forced ? "the disk is as full as diskSpaceCleanForciblyRatio says"
-                               : "older than fileReservedTime says");
+                 "files of the log removed: %u (%s); it begins at %" PRIu64 " now", x->n_files,
+                 x->was_forced ? "diskSpaceCleanForciblyRatio is reached"
+                               : "older than fileReservedTime",
+                 x->upto_log_off);
     if (x->failure)
         log_warn("old files of '%s' cannot all be removed: %s", b->cfg.store_root, x->failure);
 }
