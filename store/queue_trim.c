@@ -22,7 +22,8 @@ static int is_kept(struct consume_queue *q, uint64_t queue_off, uint64_t end, ui
     return 0;
 }
 
-/* The first kept entry of [from, end), which may be `end`: positions in the log only rise. */
+/* The first kept entry of [from, end), which may be `end`, behind one that is not: positions in the
+ * log only rise. An entry that points before the one in front of it is wrong. */
 static int find_first(struct consume_queue *q, uint64_t from, uint64_t end, uint64_t log_off,
                       uint64_t *ret, struct err *e)
 {
@@ -30,6 +31,8 @@ static int find_first(struct consume_queue *q, uint64_t from, uint64_t end, uint
         uint64_t mid = from + (end - from) / 2;
         bool kept;
         int rc = is_kept(q, mid, behind, log_off, &kept, e);
+        if (rc == 0 && !kept)
+            rc = is_kept(q, mid - 1, behind, log_off, &kept, e);
         if (rc < 0)
             return rc;
         if (kept)

@@ -447,6 +447,22 @@ START_TEST(a_damaged_entry_begins_a_queue_only_where_the_next_does)
 }
 END_TEST
 
+/* Whichever it is; those before it are kept. */
+START_TEST(a_wrong_entry_takes_no_others_along)
+{
+    put_many(25);
+    for (uint64_t n = 12; n < 25; n++) {
+        const struct store_queue_entry wrong = {.log_off = 1, .size = 100};
+        const struct store_queue_entry right = {.log_off = 100 * n, .size = 100};
+        struct err e;
+        consume_queue_set_bounds(q, 0, 25);
+        ck_assert_int_eq(consume_queue_mend(q, n, &wrong, &e), 0);
+        trim(1100, 11);
+        ck_assert_int_eq(consume_queue_mend(q, n, &right, &e), 0);
+    }
+}
+END_TEST
+
 START_TEST(files_before_the_beginning_go_but_for_the_last)
 {
     put_many(25);
@@ -491,6 +507,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, the_end_is_found_in_a_queue_of_any_length);
     tcase_add_test(tc, a_queue_begins_at_the_first_entry_that_the_log_still_has);
     tcase_add_test(tc, a_damaged_entry_begins_a_queue_only_where_the_next_does);
+    tcase_add_test(tc, a_wrong_entry_takes_no_others_along);
     tcase_add_test(tc, files_before_the_beginning_go_but_for_the_last);
     suite_add_tcase(s, tc);
     return s;
