@@ -339,6 +339,10 @@ static int open_files(struct store_walk *w, const char *path, bool is_folder, st
     if (rc < 0 || w->list.n == 0)
         return rc;
     rc = open_file(w, 0, e);
+    while (rc == ERR_NOTFOUND && is_folder && w->list.n > 1) { /* it went since it was listed */
+        walk_files_drop_first(&w->list);
+        rc = open_file(w, 0, e);
+    }
     if (rc == 0 && !has_name)
         rc = place_lone_file(w, path, e);
     if (rc == 0)
@@ -510,13 +514,15 @@ int store_walk_look(struct store_walk *w, uint64_t log_off, struct store_walk_it
                     struct err *e)
 {
     struct look look = {.check = RECORD_BAD, .why = "the log does not hold this position"};
-    int rc = w->list.n == 0 ? 0 : go_to(w, log_off, e);
-    if (rc < 0)
+    int rc = w->list.n == 0 ? ERR_NOTFOUND : go_to(w, log_off, e);
+    if (rc < 0 && rc != ERR_NOTFOUND) /* the file may have been removed since it was listed */
         return rc;
+    bool is_there = rc == 0;
+    rc = 0;
     uint64_t start = w->list.n == 0 ? 0 : present_start(w);
     w->pos = log_off > start ? log_off - start : 0;
     w->is_at_random = true;
-    if (log_off >= start && w->pos < w->len)
+    if (is_there && log_off >= start && w->pos < w->len)
         rc = look_twice(w, w->pos, &look, e);
     w->is_at_random = false;
     if (rc < 0)

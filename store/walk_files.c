@@ -112,6 +112,13 @@ int walk_files_add_rolled(struct walk_files *f, struct err *e)
     return add_file(f, path, start, e);
 }
 
+void walk_files_drop_first(struct walk_files *f)
+{
+    free(f->files[0].path);
+    f->n--;
+    memmove(f->files, f->files + 1, f->n * sizeof f->files[0]);
+}
+
 size_t walk_files_find(const struct walk_files *f, uint64_t log_off)
 {
     size_t low = 0, high = f->n;

@@ -39,6 +39,8 @@ int walk_files_add_rolled(struct walk_files *f, struct err *e) MUST_CHECK;
 /* The file that holds `log_off`: the last one that begins at or before it, else the first. */
 size_t walk_files_find(const struct walk_files *f, uint64_t log_off);
 
+void walk_files_drop_first(struct walk_files *f); /* it is gone since they were listed */
+
 void walk_files_fini(struct walk_files *f);
 
 #endif

@@ -47,6 +47,22 @@ static struct store_appended append(const char *topic, const char *properties)
     return at;
 }
 
+/* With a body of that many bytes. */
+static void append_large(size_t bytes)
+{
+    static const uint8_t zeros[FIXTURE_FILE_BYTES];
+    struct span body = span_of(zeros, bytes);
+    const struct store_message m = {.topic = span_str("T"),
+                                    .born_host = {.addr_len = 4},
+                                    .properties = span_str("KEYS\001k\002"),
+                                    .body = &body,
+                                    .n_body = 1};
+    struct store_appended at;
+    struct err e = {0};
+    int rc = store_append(f.store, &m, &at, &e);
+    ck_assert_msg(rc == 0, "%s", e.msg);
+}
+
 /* Waits until all that is published is indexed. */
 static void await(void)
 {
@@ -390,6 +406,58 @@ START_TEST(a_store_without_keys_gets_no_index)
 }
 END_TEST
 
+/* As when the log's oldest file goes while somebody looks. */
+START_TEST(a_file_that_went_meanwhile_holds_nothing)
+{
+    struct store_find *find;
+    struct err e = {0};
+    enum store_query_end end;
+    char *path = tmpdir_path(f.root, "commitlog/00000000000000000000");
+    for (int i = 0; i < 8; i++) /* four in a file */
+        append_large(14 * 1024);
+    await();
+    ck_assert_int_eq(store_find_open(&find, f.root, SLOTS, f.io, &e), 0);
+    ck_assert_int_eq(unlink(path), 0);
+    const struct store_query q = {.topic = span_str("T"), .key = span_str("k")};
+    for (int i = 0; i < 2; i++) {
+        n_found = 0;
+        int rc = store_query(find, &q, take, /* arg = */ NULL, &end, &e);
+        ck_assert_msg(rc == 0, "%s", e.msg);
+        ck_assert_uint_ge(n_found, 4);
+        ck_assert_uint_ge(found[n_found - 1], FIXTURE_FILE_BYTES);
+    }
+    store_find_close(find);
+    free(path);
+}
+END_TEST
+
+/* Removes the first file of the log before it can be opened. */
+static int open_too_late(struct io *io, const char *path, int flags, unsigned mode)
+{
+    (void)io;
+    if (strstr(path, "commitlog/00000000000000000000"))
+        (void)unlink(path);
+    return io_posix()->open(io_posix(), path, flags, mode);
+}
+
+START_TEST(a_file_that_goes_at_once_holds_nothing)
+{
+    struct io io = *io_posix();
+    struct store_walk *walk;
+    struct store_walk_bounds bounds;
+    struct err e = {0};
+    for (int i = 0; i < 8; i++)
+        append_large(14 * 1024);
+    await();
+    io.open = open_too_late;
+    int rc = store_walk_open(&walk, f.root, /* file_bytes = */ 0, &io, &e);
+    ck_assert_msg(rc == 0, "%s", e.msg);
+    store_walk_bounds(walk, &bounds);
+    ck_assert_uint_eq(bounds.begin, FIXTURE_FILE_BYTES);
+    store_walk_close(walk);
+}
+END_TEST
+
 static TCase *finding_case(void)
 {
     TCase *tc = tcase_create("finding");
@@ -403,6 +471,8 @@ static TCase *finding_case(void)
     tcase_add_test(tc, an_id_is_a_position_or_a_unique_key);
     tcase_add_test(tc, a_position_of_another_host_is_not_believed);
     tcase_add_test(tc, a_cold_look_up_reads_pages_and_no_whole_files);
+    tcase_add_test(tc, a_file_that_went_meanwhile_holds_nothing);
+    tcase_add_test(tc, a_file_that_goes_at_once_holds_nothing);
     return tc;
 }
 
