@@ -197,6 +197,8 @@ static int give_up(struct indexer *ix, int rc)
     if (rc == ERR_NOSPACE)
         return RETRY_MS;
     atomic_store_explicit(&ix->is_failed, true, memory_order_release); /* read by statistics */
+    mapped_file_unpin(ix->file);
+    ix->file = NULL;
     return WORKER_WHEN_WOKEN;
 }
 

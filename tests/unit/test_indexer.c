@@ -232,6 +232,7 @@ START_TEST(after_another_failure_it_leaves_the_index_to_the_next_open)
     fault_arm(&fault, FAULT_ALLOCATE, 1, EIO, FAULT_ONCE);
     ck_assert_int_eq(indexer_step(&ix), WORKER_WHEN_WOKEN);
     ck_assert(has_failed());
+    ck_assert_ptr_null(ix.file); /* or its space stays in use when it is removed */
     ck_assert_int_eq(indexer_step(&ix), WORKER_WHEN_WOKEN);
     ck_assert_uint_eq(indexed(), 0);
     indexer_stop(&ix);
