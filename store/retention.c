@@ -171,6 +171,8 @@ static int drop_files(struct retention *r, struct store_expired *x, struct err *
     x->upto_log_off = start;
     x->n_files = (unsigned)((start - x->from_log_off) / r->log->file_bytes);
     atomic_fetch_add_explicit(&r->n_expired, x->n_files, memory_order_relaxed); /* a count */
+    if (x->n_files > 0)
+        worker_wake(r->indexer);
     return rc;
 }
 

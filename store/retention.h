@@ -40,6 +40,7 @@ struct retention {
     struct commit_log *log;
     struct consume_queues *queues;
     const _Atomic uint64_t *checkpoint; /* of the flusher: what lies below is on disk (I1) */
+    struct worker *indexer;             /* woken to remove the keys of what went */
     void (*on_expired)(void *arg, const struct store_expired *x); /* may be NULL */
     void *expired_arg;
     /* atomic: counted by the worker, read for statistics (relaxed: a count) */

@@ -184,6 +184,7 @@ static int init_parts(struct store *s, const struct store_options *opt, struct e
     if (opt->retention.is_on) {
         retention_init(&s->retention, opt, s->io, &s->log, &s->queues);
         s->retention.checkpoint = &s->flusher.checkpoint;
+        s->retention.indexer = &s->indexer.worker;
     }
     return 0;
 }
