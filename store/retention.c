@@ -92,9 +92,9 @@ static int look_at(struct retention *r, uint64_t start, struct retention_look *l
     return 0;
 }
 
-/* Whether the file at `*end` of those that go may go too; then `*end` moves over it. Files that go
- * for want of space go one by one, and none while another waits for its readers: the space comes
- * with the last of them. */
+/* Whether the file behind those of `x` may go too; then it is one of them. For want of space one
+ * goes at a time, and none while another waits for its readers: the space comes with the last of
+ * them. */
 static int take_next(struct retention *r, struct retention_look *look, struct store_expired *x,
                      bool *ret_taken, struct err *e)
 {
