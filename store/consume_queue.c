@@ -360,6 +360,7 @@ int consume_queue_flush(struct consume_queue *q, uint64_t *ret_bytes, struct err
     mapped_files_bounds(&q->files, &first, &files_end);
     at = at > first ? at : first; /* a queue that was lost begins again where the log does */
     end = end > q->cleared_upto ? end : q->cleared_upto;
+    end = end < files_end ? end : files_end; /* what was cleared may be gone since */
     *ret_bytes = at < end ? end - at : 0;
     atomic_store_explicit(&q->warm_upto, 0, memory_order_relaxed); /* the sync protects its pages */
     while (at < end) {

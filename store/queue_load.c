@@ -156,7 +156,7 @@ static int clear_rest(struct consume_queue *q, uint64_t at, uint64_t *ret_end, s
     } else {
         rc = clear_file(f, fd, at - f->start, &upto, e);
         (void)f->io->close(f->io, fd); /* read only: nothing to lose */
-        if (upto > 0)
+        if (upto > 0 && f->start + upto > q->cleared_upto)
             q->cleared_upto = f->start + upto;
     }
     *ret_end = f->start + f->bytes;

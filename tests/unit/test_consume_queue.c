@@ -402,6 +402,42 @@ START_TEST(the_end_is_found_in_a_queue_of_any_length)
 }
 END_TEST
 
+/* ---- what a load cleared ---- */
+
+static void flush(void)
+{
+    struct err e = {0};
+    uint64_t bytes;
+    int rc = consume_queue_flush(q, &bytes, &e);
+    ck_assert_msg(rc == 0, "flush: %s", e.msg);
+    ck_assert(!consume_queue_is_cleared(q));
+}
+
+START_TEST(a_queue_started_again_is_flushed_though_what_was_cleared_is_gone)
+{
+    put_many(25);
+    reload(1200); /* cleared in the second file */
+    ck_assert(consume_queue_is_cleared(q));
+    ck_assert_int_eq(put(0, 5000), QUEUE_PUT_NEW); /* a new life, with one file */
+    flush();
+}
+END_TEST
+
+START_TEST(all_that_two_cuts_cleared_waits_for_a_flush)
+{
+    struct err e;
+    use_real_files();
+    put_many(1000);
+    use_real_files();
+    ck_assert_int_eq(consume_queue_load(q, 100 * 300, &e), 0);
+    uint64_t upto = q->cleared_upto;
+    ck_assert_uint_ge(upto, 1000 * STORE_QUEUE_ENTRY_BYTES);
+    ck_assert_int_eq(consume_queue_cut(q, 100 * 10, &e), 0);
+    ck_assert_uint_eq(q->cleared_upto, upto);
+    flush();
+}
+END_TEST
+
 /* ---- the beginning ---- */
 
 static void trim(uint64_t log_off, uint64_t wanted_min)
@@ -505,6 +541,8 @@ static Suite *make_suite(void)
     tcase_add_test(tc, a_queue_with_one_entry_keeps_little_in_memory);
     tcase_add_test(tc, entries_far_behind_the_end_are_cleared_too);
     tcase_add_test(tc, the_end_is_found_in_a_queue_of_any_length);
+    tcase_add_test(tc, a_queue_started_again_is_flushed_though_what_was_cleared_is_gone);
+    tcase_add_test(tc, all_that_two_cuts_cleared_waits_for_a_flush);
     tcase_add_test(tc, a_queue_begins_at_the_first_entry_that_the_log_still_has);
     tcase_add_test(tc, a_damaged_entry_begins_a_queue_only_where_the_next_does);
     tcase_add_test(tc, a_wrong_entry_takes_no_others_along);
