@@ -121,7 +121,8 @@ static bool is_expired(struct store *s, const struct store_queue_entry *entry)
     return consume_queue_is_real(entry) && entry->log_off < first;
 }
 
-/* The record of an entry, or of its number when the entry is damaged; false: it is lost. */
+/* The record of an entry, or of its number when the entry is damaged; false: it is lost, or went
+ * with the log's oldest files, and is counted so. */
 static bool find_hit(struct progress *p, const struct store_queue_entry *entry,
                      struct store_slice *ret)
 {
@@ -131,7 +132,14 @@ static bool find_hit(struct progress *p, const struct store_queue_entry *entry,
             return true;
         store_unpin(ret->pin);
     }
-    return !is_expired(p->s, entry) && refind(p->s, p->q, p->done.next_queue_off, ret);
+    if (is_expired(p->s, entry)) {
+        p->done.n_passed++;
+        return false;
+    }
+    if (refind(p->s, p->q, p->done.next_queue_off, ret))
+        return true;
+    p->done.n_damaged++;
+    return false;
 }
 
 /* Looks at an entry whose code may match; false when the scan is to end before it. */
@@ -146,10 +154,8 @@ static bool look_at(struct progress *p, const struct store_queue_entry *entry)
         p->n_bytes + entry->size > p->scan->max_bytes)
         return false;
     struct store_slice *slice = &p->slices[p->done.n];
-    if (!find_hit(p, entry, slice)) {
-        *(is_expired(p->s, entry) ? &p->done.n_passed : &p->done.n_damaged) += 1;
+    if (!find_hit(p, entry, slice))
         return true;
-    }
     if (match->record && !match->record(match->arg, &slice->rec)) {
         store_unpin(slice->pin);
         p->done.n_passed++;
