@@ -67,8 +67,7 @@ static int used_percent(struct retention *r, unsigned *ret, struct err *e)
     int rc = r->io->free_space(r->io, r->log->files.folder, &free_bytes, &total);
     if (rc < 0)
         return err_sys(e, -rc, "look for free space in '%s'", r->log->files.folder);
-    double used = total > 0 ? 100.0 * (double)(total - free_bytes) / (double)total : 0;
-    *ret = (unsigned)used + (used > (unsigned)used);
+    *ret = total > 0 ? (unsigned)(((total - free_bytes) * 100 + total - 1) / total) : 0;
     return 0;
 }
 
