@@ -109,7 +109,7 @@ static const struct option options[] = {
            "oldest first, with the queue entries and keys that point at them; read or not."),
     TEXT("deleteWhen", delete_hours, 0, "04",
          "Hours of the local day, 00 to 23, at which such files are removed, with `;` between "
-         "them. Empty: only when the disk is full."),
+         "them. Empty: only by `diskMaxUsedSpaceRatio`."),
     NUMBER("diskMaxUsedSpaceRatio", max_used_percent, 0, 100, 0, "75",
            "Part of the disk in percent: when as much is not free, such files are removed at any "
            "hour. 0: never."),
