@@ -380,35 +380,31 @@ START_TEST(a_certificate_that_is_none_is_refused)
 }
 END_TEST
 
-static void add_case(Suite *suite, TCase *tc)
+static TCase *add_case(Suite *suite, const char *name)
 {
-    tcase_add_checked_fixture(tc, setup, teardown);
+    TCase *tc = suite_add_case(suite, name, setup, teardown);
     tcase_set_timeout(tc, 60);
-    suite_add_tcase(suite, tc);
+    return tc;
 }
 
 static Suite *acceptor_suite(void)
 {
     Suite *suite = suite_create("acceptor");
-    TCase *hello = tcase_create("hello");
-    add_case(suite, hello);
+    TCase *hello = add_case(suite, "hello");
     tcase_add_test(hello, the_first_bytes_tell_the_protocol);
     tcase_add_test(hello, a_preface_in_single_bytes_is_understood);
     tcase_add_test(hello, a_foreign_protocol_is_closed_at_once);
     tcase_add_test(hello, a_broken_frame_after_the_preface_closes_that_connection);
     tcase_add_test(hello, garbage_after_a_tls_hello_disturbs_nobody);
     tcase_add_test(hello, a_connection_that_ends_in_its_hello_is_forgotten);
-    TCase *port = tcase_create("port");
-    add_case(suite, port);
+    TCase *port = add_case(suite, "port");
     tcase_add_test(port, plaintext_and_tls_are_served_on_one_port);
     tcase_add_loop_test(port, a_handler_sees_the_real_address, 0, 2);
     tcase_add_loop_test(port, large_messages_go_both_ways, 0, 2);
-    TCase *limits = tcase_create("limits");
-    add_case(suite, limits);
+    TCase *limits = add_case(suite, "limits");
     tcase_add_test(limits, connections_over_the_limit_are_closed_until_others_end);
     tcase_add_test(limits, stop_closes_connections_that_said_nothing);
-    TCase *config = tcase_create("config");
-    add_case(suite, config);
+    TCase *config = add_case(suite, "config");
     tcase_add_test(config, an_unknown_host_is_named);
     tcase_add_test(config, an_address_of_another_machine_cannot_be_bound);
     tcase_add_test(config, a_certificate_that_is_none_is_refused);

@@ -420,25 +420,17 @@ START_TEST(a_failed_sync_of_a_file_leaves_those_behind_it_alone)
 }
 END_TEST
 
-static TCase *add_case(Suite *suite, const char *name)
-{
-    TCase *tc = tcase_create(name);
-    tcase_add_checked_fixture(tc, set_up, tear_down);
-    suite_add_tcase(suite, tc);
-    return tc;
-}
-
 int main(void)
 {
     Suite *suite = suite_create("log_writer");
-    TCase *tc = add_case(suite, "commits");
+    TCase *tc = suite_add_case(suite, "commits", set_up, tear_down);
     tcase_add_test(tc, records_lie_one_behind_the_other_and_are_synced);
     tcase_add_test(tc, a_file_stays_open_until_another_is_written_to);
     tcase_add_test(tc, a_filler_is_on_disk_before_anything_is_written_behind_it);
     tcase_add_test(tc, as_many_pieces_go_out_at_once_as_the_kernel_takes);
     tcase_add_test(tc, whatever_a_write_takes_the_rest_goes_behind_it);
     tcase_add_test(tc, a_filler_is_written_whole_too);
-    tc = add_case(suite, "failures");
+    tc = suite_add_case(suite, "failures", set_up, tear_down);
     tcase_add_test(tc, a_failed_write_says_where_and_is_not_synced);
     tcase_add_test(tc, a_write_that_takes_nothing_is_a_failure);
     tcase_add_test(tc, a_failed_sync_is_not_tried_again);
@@ -446,7 +438,7 @@ int main(void)
     tcase_add_test(tc, nothing_of_a_failed_commit_is_in_the_next);
     tcase_add_test(tc, a_file_that_does_not_open_is_named_and_opened_the_next_time);
     tcase_add_test(tc, where_there_is_no_file_nothing_is_written);
-    tc = add_case(suite, "sync");
+    tc = suite_add_case(suite, "sync", set_up, tear_down);
     tcase_add_test(tc, each_file_that_has_a_part_of_it_is_synced_once);
     tcase_add_test(tc, a_failed_sync_of_a_file_leaves_those_behind_it_alone);
     return suite_run(suite);

@@ -626,10 +626,8 @@ END_TEST
 
 static TCase *add_case(Suite *suite, const char *name)
 {
-    TCase *tc = tcase_create(name);
-    tcase_add_checked_fixture(tc, setup, teardown);
+    TCase *tc = suite_add_case(suite, name, setup, teardown);
     tcase_set_timeout(tc, 60);
-    suite_add_tcase(suite, tc);
     return tc;
 }
 

@@ -390,18 +390,10 @@ START_TEST(a_batch_has_32_mib_at_most)
 }
 END_TEST
 
-static TCase *add_case(Suite *suite, const char *name, SFun begin_case)
-{
-    TCase *tc = tcase_create(name);
-    tcase_add_checked_fixture(tc, begin_case, teardown);
-    suite_add_tcase(suite, tc);
-    return tc;
-}
-
 int main(void)
 {
     Suite *suite = suite_create("take");
-    TCase *tc = add_case(suite, "take", setup);
+    TCase *tc = suite_add_case(suite, "take", setup, teardown);
     tcase_add_test(tc, all_queues_are_looked_at_each_in_its_order);
     tcase_add_test(tc, each_pass_begins_one_queue_further);
     tcase_add_test(tc, no_more_is_taken_than_asked_for);
@@ -418,8 +410,9 @@ int main(void)
     tcase_add_test(tc, a_message_delivered_often_enough_goes_to_the_dead_letters);
     tcase_add_test(tc, a_damaged_body_is_counted_and_never_comes_again);
     tcase_add_test(tc, a_whole_body_s_crc_is_told);
-    tcase_add_test(add_case(suite, "flood", setup_flood),
+    tcase_add_test(suite_add_case(suite, "flood", setup_flood, teardown),
                    a_pass_looks_at_so_many_entries_and_no_more);
-    tcase_add_test(add_case(suite, "large", setup_large), a_batch_has_32_mib_at_most);
+    tcase_add_test(suite_add_case(suite, "large", setup_large, teardown),
+                   a_batch_has_32_mib_at_most);
     return suite_run(suite);
 }
