@@ -137,15 +137,21 @@ static void expect_lost(uint64_t queue_off)
 
 /* ---- finding ---- */
 
-START_TEST(each_record_is_found_whatever_its_entry_says)
+/* Each in its turn, when no other entry is damaged. */
+static void expect_each_found(void)
 {
-    fill();
     for (uint64_t i = 0; i < N; i++) {
         const struct store_queue_entry entry = entry_of(&at[i]);
         damage_entry(i);
         expect_found(i, &at[i]);
         overwrite(i, &entry);
     }
+}
+
+START_TEST(each_record_is_found_whatever_its_entry_says)
+{
+    fill();
+    expect_each_found();
 }
 END_TEST
 
@@ -252,12 +258,7 @@ static void fill_twice(void)
 START_TEST(a_record_from_before_the_topic_was_deleted_is_not_taken_for_it)
 {
     fill_twice();
-    for (uint64_t i = 0; i < N; i++) {
-        const struct store_queue_entry entry = entry_of(&at[i]);
-        damage_entry(i);
-        expect_found(i, &at[i]);
-        overwrite(i, &entry);
-    }
+    expect_each_found();
 }
 END_TEST
 
@@ -431,18 +432,10 @@ START_TEST(an_entry_that_points_before_the_one_in_front_of_it_is_written_again)
 }
 END_TEST
 
-static TCase *add_case(Suite *suite, const char *name)
-{
-    TCase *tc = tcase_create(name);
-    tcase_add_checked_fixture(tc, set_up, tear_down);
-    suite_add_tcase(suite, tc);
-    return tc;
-}
-
 int main(void)
 {
     Suite *suite = suite_create("queue_mend");
-    TCase *tc = add_case(suite, "finding");
+    TCase *tc = suite_add_case(suite, "finding", set_up, tear_down);
     tcase_add_test(tc, each_record_is_found_whatever_its_entry_says);
     tcase_add_test(tc, entries_around_it_that_are_damaged_too_are_passed_over);
     tcase_add_test(tc, an_entry_before_or_behind_that_has_anothers_record_is_not_believed);
@@ -455,7 +448,7 @@ int main(void)
     tcase_add_test(tc, nor_is_it_when_no_entry_is_right);
     tcase_add_test(tc, what_was_never_appended_is_not_found);
     tcase_add_test(tc, a_record_is_of_its_queue_by_topic_id_and_number);
-    tc = add_case(suite, "recovery");
+    tc = suite_add_case(suite, "recovery", set_up, tear_down);
     tcase_add_test(tc, a_record_is_whole_with_its_size_and_its_body);
     tcase_add_test(tc, the_last_entry_has_a_whole_record_of_this_queue);
     tcase_add_test(tc, an_entry_that_points_nowhere_is_written_again);
