@@ -32,9 +32,9 @@ static void tear_down(void)
     store_fixture_fini(&f);
 }
 
-static struct store_appended append(const char *topic, const char *properties)
+static struct store_appended append_body(const char *topic, const char *properties,
+                                         struct span body)
 {
-    struct span body = span_str("body");
     const struct store_message m = {.topic = span_str(topic),
                                     .born_host = {.addr_len = 4},
                                     .properties = span_str(properties),
@@ -47,20 +47,16 @@ static struct store_appended append(const char *topic, const char *properties)
     return at;
 }
 
+static struct store_appended append(const char *topic, const char *properties)
+{
+    return append_body(topic, properties, span_str("body"));
+}
+
 /* With a body of that many bytes. */
 static void append_large(size_t bytes)
 {
     static const uint8_t zeros[FIXTURE_FILE_BYTES];
-    struct span body = span_of(zeros, bytes);
-    const struct store_message m = {.topic = span_str("T"),
-                                    .born_host = {.addr_len = 4},
-                                    .properties = span_str("KEYS\001k\002"),
-                                    .body = &body,
-                                    .n_body = 1};
-    struct store_appended at;
-    struct err e = {0};
-    int rc = store_append(f.store, &m, &at, &e);
-    ck_assert_msg(rc == 0, "%s", e.msg);
+    (void)append_body("T", "KEYS\001k\002", span_of(zeros, bytes));
 }
 
 /* Waits until all that is published is indexed. */
