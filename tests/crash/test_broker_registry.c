@@ -282,12 +282,24 @@ END_TEST
 /* Nothing is flushed before the kill, so recovery builds the queues from the whole log. */
 static const char *const lazy_args[] = {"--set", "flushIntervalCommitLog=60000", NULL};
 
+static struct client *start_lazy(void)
+{
+    broker_child_start(&f.broker, f.store, lazy_args);
+    return messaging_connect(f.broker.endpoint, NULL);
+}
+
+static void end_lazy(struct client *c)
+{
+    client_close(c);
+    ck_assert_int_eq(broker_child_stop(&f.broker), 0);
+    tmpdir_remove(f.store);
+}
+
 static void restart_after_kill(struct client **c)
 {
     client_close(*c);
     broker_child_kill(&f.broker);
-    broker_child_start(&f.broker, f.store, lazy_args);
-    *c = messaging_connect(f.broker.endpoint, NULL);
+    *c = start_lazy();
 }
 
 static void fill(struct client *c, int n)
@@ -300,8 +312,7 @@ static void fill(struct client *c, int n)
 START_TEST(a_name_used_again_holds_nothing_of_before_after_a_kill)
 {
     f.store = tmpdir_make();
-    broker_child_start(&f.broker, f.store, lazy_args);
-    struct client *c = messaging_connect(f.broker.endpoint, NULL);
+    struct client *c = start_lazy();
     fill(c, 5);
     ck_assert(delete_topic(c, "T"));
     fill(c, 2);
@@ -315,9 +326,7 @@ START_TEST(a_name_used_again_holds_nothing_of_before_after_a_kill)
     fill(c, 3);
     restart_after_kill(&c);
     ck_assert_int_eq(end_of(c, "T"), 3);
-    client_close(c);
-    ck_assert_int_eq(broker_child_stop(&f.broker), 0);
-    tmpdir_remove(f.store);
+    end_lazy(c);
 }
 END_TEST
 
@@ -336,22 +345,18 @@ static void lose_log(void)
 START_TEST(a_log_shorter_than_at_a_deletion_loses_nothing_sent_since)
 {
     f.store = tmpdir_make();
-    broker_child_start(&f.broker, f.store, lazy_args);
-    struct client *c = messaging_connect(f.broker.endpoint, NULL);
+    struct client *c = start_lazy();
     fill(c, 5);
     ck_assert(delete_topic(c, "T"));
     fill(c, 0);
     client_close(c);
     broker_child_kill(&f.broker);
     lose_log();
-    broker_child_start(&f.broker, f.store, lazy_args);
-    c = messaging_connect(f.broker.endpoint, NULL);
+    c = start_lazy();
     fill(c, 2);
     restart_after_kill(&c);
     ck_assert_int_eq(end_of(c, "T"), 2);
-    client_close(c);
-    ck_assert_int_eq(broker_child_stop(&f.broker), 0);
-    tmpdir_remove(f.store);
+    end_lazy(c);
 }
 END_TEST
 
