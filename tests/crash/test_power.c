@@ -311,18 +311,6 @@ enum {
     LOG_BYTES = 1 << 20,     /* of the one file of the log */
 };
 
-static void write_zeros(const char *path, uint64_t from, uint64_t upto)
-{
-    static const uint8_t zeros[4096];
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    ck_assert_int_ge(fd, 0);
-    for (uint64_t n; from < upto; from += n) {
-        n = upto - from < sizeof zeros ? upto - from : sizeof zeros;
-        ck_assert_int_eq(pwrite(fd, zeros, n, (off_t)from), (ssize_t)n);
-    }
-    (void)close(fd);
-}
-
 /* A store whose queue points at records that its log has lost: as after a power loss before the
  * first checkpoint, when the queue was written and the log was not. */
 static void make_ahead_of_log(struct store_fixture *f)
@@ -336,16 +324,13 @@ static void make_ahead_of_log(struct store_fixture *f)
     for (int i = 0; i < N_QUEUED; i++)
         at[i] = store_fixture_append(f, "T", 0, "body");
     store_fixture_close(f);
-    char *log = tmpdir_path(f->root, "commitlog/00000000000000000000");
-    char *abort_file = tmpdir_path(f->root, "abort"), *cp = tmpdir_path(f->root, "checkpoint");
-    write_zeros(log, at[N_KEPT].log_off, at[N_QUEUED - 1].log_off + at[N_QUEUED - 1].size);
-    int fd = open(abort_file, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-    ck_assert_int_ge(fd, 0);
-    (void)close(fd);
-    ck_assert_int_eq(unlink(cp), 0);
-    free(cp);
-    free(abort_file);
-    free(log);
+    static const uint8_t zeros[LOG_BYTES];
+    uint64_t from = at[N_KEPT].log_off, upto = at[N_QUEUED - 1].log_off + at[N_QUEUED - 1].size;
+    store_fixture_poke(f, "commitlog/00000000000000000000", from, zeros, upto - from);
+    store_fixture_kill(f);
+    char *checkpoint = tmpdir_path(f->root, "checkpoint");
+    ck_assert_int_eq(unlink(checkpoint), 0);
+    free(checkpoint);
 }
 
 static void expect_no_more_entries(const char *root)
