@@ -3,6 +3,7 @@
 #include "tests/lib/tmpdir.h"
 
 #include <check.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,5 +69,15 @@ void tmpdir_put(const char *folder, const char *name, const char *text)
     ck_assert_ptr_nonnull(file);
     ck_assert_int_ge(fputs(text, file), 0);
     ck_assert_int_eq(fclose(file), 0);
+    free(path);
+}
+
+void tmpdir_put_zeros(const char *folder, const char *name, off_t bytes)
+{
+    char *path = tmpdir_path(folder, name);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(ftruncate(fd, bytes), 0);
+    (void)close(fd);
     free(path);
 }

@@ -3,10 +3,8 @@
 #include "store/log_writer.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -116,12 +114,7 @@ static void put_file(uint64_t start)
 {
     char name[32];
     (void)snprintf(name, sizeof name, "%020llu", (unsigned long long)start);
-    char *path = tmpdir_path(folder, name);
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(ftruncate(fd, FILE_BYTES), 0);
-    (void)close(fd);
-    free(path);
+    tmpdir_put_zeros(folder, name, FILE_BYTES);
 }
 
 static void set_up(void)

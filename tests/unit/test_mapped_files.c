@@ -3,7 +3,6 @@
 #include "store/mapped_files.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -38,12 +37,7 @@ static void tear_down(void)
 
 static void put_file(const char *name, off_t bytes)
 {
-    char *path = tmpdir_path(folder, name);
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(ftruncate(fd, bytes), 0);
-    (void)close(fd);
-    free(path);
+    tmpdir_put_zeros(folder, name, bytes);
 }
 
 static void put_three(void)
