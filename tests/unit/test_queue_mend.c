@@ -148,6 +148,14 @@ static void expect_each_found(void)
     }
 }
 
+static void expect_all_found_without_entries(void)
+{
+    for (uint64_t i = 0; i < N; i++)
+        damage_entry(i);
+    for (uint64_t i = 0; i < N; i++)
+        expect_found(i, &at[i]);
+}
+
 START_TEST(each_record_is_found_whatever_its_entry_says)
 {
     fill();
@@ -212,10 +220,7 @@ END_TEST
 START_TEST(without_any_entry_that_is_right_each_is_found)
 {
     fill();
-    for (uint64_t i = 0; i < N; i++)
-        damage_entry(i);
-    for (uint64_t i = 0; i < N; i++)
-        expect_found(i, &at[i]);
+    expect_all_found_without_entries();
 }
 END_TEST
 
@@ -265,10 +270,7 @@ END_TEST
 START_TEST(nor_is_it_when_no_entry_is_right)
 {
     fill_twice();
-    for (uint64_t i = 0; i < N; i++)
-        damage_entry(i);
-    for (uint64_t i = 0; i < N; i++)
-        expect_found(i, &at[i]);
+    expect_all_found_without_entries();
 }
 END_TEST
 
