@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "store/key_index.h"
+#include "tests/lib/numbered_body.h"
 #include "tests/lib/store_fixture.h"
 #include "tests/lib/suite.h"
 #include "tests/lib/tmpdir.h"
@@ -151,10 +152,7 @@ static void tear_down(void)
 static const char *body_of(int i)
 {
     static char body[BODY_BYTES + 1];
-    memset(body, 'b', BODY_BYTES);
-    (void)snprintf(body, sizeof body, "%06d", i);
-    body[6] = 'b';
-    return body;
+    return numbered_body_make(body, sizeof body, i);
 }
 
 /* With a key. */
@@ -245,7 +243,7 @@ static void expect_rest(void)
     ck_assert_uint_eq(done.n_damaged, 0);
     ck_assert_uint_ge(slices[0].rec.log_off, stats().log_min);
     for (uint64_t i = 0; i < done.n; i++) {
-        ck_assert_int_eq(atoi((const char *)slices[i].rec.body.ptr), (int)(first + i));
+        ck_assert_int_eq(numbered_body_number(slices[i].rec.body), (int)(first + i));
         store_unpin(slices[i].pin);
     }
     ck_assert_uint_eq(min_of(1), 1); /* empty, and its numbers go on */
@@ -306,6 +304,13 @@ START_TEST(what_went_stays_away_after_a_stop_and_after_a_crash)
 }
 END_TEST
 
+static void remove_file(const char *name)
+{
+    char *path = tmpdir_path(f.store.root, name);
+    ck_assert_int_eq(unlink(path), 0);
+    free(path);
+}
+
 /* As when the power goes after the log's files went, and before its queues' did. */
 START_TEST(entries_that_point_before_the_log_are_passed_over_at_a_start)
 {
@@ -319,9 +324,7 @@ START_TEST(entries_that_point_before_the_log_are_passed_over_at_a_start)
     for (uint64_t i = 0; i < last; i++) {
         char name[64];
         (void)snprintf(name, sizeof name, "commitlog/%020" PRIu64, i * FIXTURE_FILE_BYTES);
-        char *path = tmpdir_path(f.store.root, name);
-        ck_assert_int_eq(unlink(path), 0);
-        free(path);
+        remove_file(name);
     }
     store_fixture_open(&f.store);
     expect_rest();
@@ -330,10 +333,8 @@ END_TEST
 
 START_TEST(a_file_that_somebody_removed_holds_up_nothing)
 {
-    char *path = tmpdir_path(f.store.root, "commitlog/00000000000000000000");
     fill();
-    ck_assert_int_eq(unlink(path), 0);
-    free(path);
+    remove_file("commitlog/00000000000000000000");
     expire_all();
     ck_assert(!has_failed());
     expect_rest();
@@ -347,9 +348,7 @@ START_TEST(a_damaged_queue_holds_up_nothing)
     fill();
     store_fixture_close(&f.store);
     store_fixture_open(&f.store);
-    char *path = tmpdir_path(f.store.root, "consumequeue/T/1/00000000000000000000");
-    ck_assert_int_eq(unlink(path), 0);
-    free(path);
+    remove_file("consumequeue/T/1/00000000000000000000");
     set(&f.is_later, true);
     await_told();
     ck_assert(has_failed());
